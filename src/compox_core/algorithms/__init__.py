@@ -1,0 +1,1 @@
+"""Algorithms: how a folder is read, packed, registered and imported."""

@@ -1,0 +1,19 @@
+"""The engine: one object that a notebook or a transport holds."""
+
+from compox_core.engine.arranging import Arranged, StoredFile, arrange_inputs, arrange_outputs
+from compox_core.engine.engine import Deployment, Engine
+from compox_core.engine.handle import TaskHandle
+from compox_core.engine.result import ResultArray, ResultDict, ResultList
+
+__all__ = [
+    "Arranged",
+    "Deployment",
+    "Engine",
+    "ResultArray",
+    "ResultDict",
+    "ResultList",
+    "StoredFile",
+    "TaskHandle",
+    "arrange_inputs",
+    "arrange_outputs",
+]

@@ -1,0 +1,54 @@
+"""The executions of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from compox_core.engine.tasks import Tasks
+from compox_core.errors import InvalidInputError, NotFoundError
+from compox_core.identity import new_id
+from compox_core.records import ExecutionRecord, ExecutionRequest, JobKind
+
+
+class Executions(Tasks[ExecutionRecord]):
+    """Runs of algorithms on stored files."""
+
+    kind = JobKind.EXECUTION
+
+    def submit(self, request: ExecutionRequest) -> ExecutionRecord:
+        """Check a request, record it and queue it; return the record as it was accepted.
+
+        Raises:
+            NotFoundError: `input_datasets_not_found`, `algorithm_not_found`, `minor_version_not_found`,
+                `checkpoint_not_found`.
+            ParameterError: when a parameter breaks a declared rule.
+            InvalidInputError: `task_session_not_supported` when a session is asked for where jobs go to machines
+                that share no memory.
+        """
+        _refuse(self._bench.files.exists_all(request.input_dataset_ids))
+        fields = self._to_run(request)
+        if request.checkpoint_id:
+            raise NotFoundError(
+                f"There is no checkpoint '{request.checkpoint_id}' in this store.",
+                code="checkpoint_not_found",
+                details={"checkpoint_id": request.checkpoint_id},
+            )
+        if request.session_token and self._bench.sessions is None:
+            raise InvalidInputError(
+                "Sessions keep live objects in the memory of one process, and with the executor 'celery' the next "
+                "run may go to another machine: leave session_token out, or run with 'processes' or 'threads'.",
+                code="task_session_not_supported",
+            )
+        record = ExecutionRecord(execution_id=new_id(), **fields)
+        # Once more when the queue names the inputs: a sweep that had not seen it may have taken them meanwhile.
+        return self._queue(record, lambda: _refuse(self._bench.files.endangered(record.input_dataset_ids)))
+
+
+def _refuse(missing: Sequence[str]) -> None:
+    """Raise NotFoundError (`input_datasets_not_found`) where an input is missing."""
+    if missing:
+        raise NotFoundError(
+            "These input files do not exist (never uploaded, deleted or expired):\n" + "\n".join(missing),
+            code="input_datasets_not_found",
+            details={"missing_dataset_ids": list(missing)},
+        )

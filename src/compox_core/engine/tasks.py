@@ -1,0 +1,207 @@
+"""The jobs of one kind, as the holder of an engine sees them: look, wait, stop, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+from pydantic_core import PydanticSerializationError
+
+from compox_core.algorithms.parameters import check_arguments
+from compox_core.engine.upkeep import Upkeep
+from compox_core.errors import InvalidInputError, NotFoundError, ParameterError
+from compox_core.identity import utc_now
+from compox_core.jobs import Executor, Lifecycle, Workbench
+from compox_core.records import BenchmarkRequest, ExecutionRequest, Job, JobKind, TaskRecord, TaskStatus
+from compox_core.records.plain import encodable, plain, written
+from compox_core.tasks import LiveTask, LiveTasks, Presence, TaskStore
+
+POLL_SECONDS = 0.05
+MAX_POLL_SECONDS = 1.0
+
+R = TypeVar("R", bound=TaskRecord)
+
+
+@dataclass
+class Desk:
+    """What every kind of job goes through: where it is recorded, queued, begun and ended."""
+
+    bench: Workbench
+    live: LiveTasks
+    presence: Presence
+    lifecycle: Lifecycle
+    executor: Executor
+    upkeep: Upkeep
+    resume: bool
+
+
+class Tasks(Generic[R]):
+    """Jobs of one kind."""
+
+    kind: ClassVar[JobKind]
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._bench = desk.bench
+        self._stored: TaskStore = desk.live.stores.of(self.kind)
+
+    def _queue(self, record: R, check: Callable[[], None] = lambda: None) -> R:
+        """Record a job and have it run; `check` is asked once more when nothing can be swept away under it."""
+        desk = self._desk
+        desk.upkeep.ensure()
+        try:
+            self._stored.create(record, desk.presence.holder, resume=desk.resume, held=not desk.executor.remote)
+        except PydanticSerializationError as error:  # a lone surrogate in the token or the device
+            raise InvalidInputError(f"This request cannot be recorded: {error}", code="invalid_request") from error
+        task: LiveTask | None = None
+        try:
+            check()
+            if not desk.executor.remote:
+                task = desk.live.add(record)
+            desk.executor.submit(Job(self.kind, record.task_id))
+        except BaseException:
+            if task is None or not task.done.is_set():
+                if task is not None:
+                    desk.live.discard(task)
+                self._stored.drop(record.task_id)
+                self._stored.delete(record.task_id)
+            raise
+        return record
+
+    def _limit(self, *limits: float | None) -> float | None:
+        """Return the smallest of the time limits that apply to a job, in seconds."""
+        given = [limit for limit in (*limits, self._bench.settings.inference.timeout_s) if limit is not None]
+        return min(given, default=None)
+
+    def _to_run(self, request: ExecutionRequest | BenchmarkRequest) -> dict[str, Any]:
+        """Return what the record of a job that runs an algorithm says of it, its parameters checked and filled in.
+
+        Raises NotFoundError (`algorithm_not_found`, `minor_version_not_found`) and ParameterError.
+        """
+        version = self._bench.registry.version(request.algorithm_id, request.algorithm_minor_version)
+        metadata = version.metadata
+        checked = check_arguments(metadata.additional_parameters, request.additional_parameters)
+        return {
+            **request.model_dump(exclude={"additional_parameters", "timeout_s"}),
+            "resolved_minor_version": str(version.minor),
+            "additional_parameters": {name: recordable(name, value) for name, value in checked.items()},
+            "time_submitted": utc_now(),
+            "timeout_s": self._limit(request.timeout_s, metadata.timeout_s),
+            "retries": metadata.retry,
+        }
+
+    def get(self, task_id: str) -> R:
+        """Return a record as it is now. Raises NotFoundError (`…_record_not_found`)."""
+        return self.live(task_id) or cast(R, self._desk.upkeep.load(self._stored, task_id))
+
+    def live(self, task_id: str) -> R | None:
+        """Return the record of a job that goes on here, or ended here lately; else None. Does no I/O."""
+        task = self._task(task_id)
+        return cast(R, task.snapshot()) if task is not None else None
+
+    def _task(self, task_id: str) -> LiveTask | None:
+        task = self._desk.live.get(task_id)
+        return task if task is not None and task.job.kind is self.kind else None
+
+    def log(self, task_id: str) -> str:
+        """Return the whole log of a job, also where the record shows its head and tail only.
+
+        Of a job that another process is still working on, a very long log shows its head and tail.
+        """
+        task = self._task(task_id)
+        if task is not None and (not task.done.is_set() or task.unsaved):
+            return task.whole_log()
+        record = self.get(task_id)
+        chunks = self._stored.log_chunks(task_id)
+        return "".join(chunks.values()) if 0 in chunks else record.log
+
+    def stop(self, task_id: str) -> None:
+        """Ask a job to stop, wherever it runs; one that waits is STOPPED at once.
+
+        Raises NotFoundError, and ConflictError (`…_not_stoppable`) when it has ended.
+        """
+        task = self._task(task_id)
+        record = task.snapshot() if task is not None else self._desk.upkeep.load(self._stored, task_id)
+        if record.status.final:
+            raise self._stored.about.not_stoppable(record)
+        if task is not None:
+            self.stop_task(task)
+        elif record.status is not TaskStatus.PENDING or not self._stop_waiting(record):
+            self._stored.request_stop(task_id)
+
+    def stop_task(self, task: LiveTask) -> None:
+        """Ask a job of this process to stop; one that waits is STOPPED at once."""
+        if not self._desk.executor.cancel(task.job):
+            task.request_stop()
+            return
+        try:
+            stopped = self._desk.lifecycle.stop_waiting(task)
+        except BaseException:  # the store refused: the job waits on, or nobody would ever begin it
+            self._desk.executor.submit(task.job)
+            raise
+        if not stopped:
+            self._stored.clear_stop(task.id)  # another process has stopped it, and said so to this one
+            self._desk.live.settle(task)
+
+    def _stop_waiting(self, record: TaskRecord) -> bool:
+        """Claim a job that no process has begun, and end it; False where one has."""
+        live = self._desk.live
+        entry = self._stored.entry(record.task_id)
+        task = live.add(record)
+        if not self._desk.lifecycle.stop_waiting(task):
+            if not task.claimed:
+                live.discard(task)
+            return False
+        if entry is not None and entry.held and entry.home != self._desk.presence.holder:
+            self._stored.request_stop(record.task_id)  # so that the process in whose queue it waits lets go of it
+        return True
+
+    def wait(self, task_id: str, timeout: float | None = None) -> R:
+        """Wait until a job has ended, at most `timeout` seconds; return its record as it is then."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        task = self._task(task_id)
+        if task is not None:
+            task.done.wait(timeout)
+            if not task.elsewhere:
+                return cast(R, task.snapshot())
+        pause = POLL_SECONDS
+        while True:
+            record = self.get(task_id)
+            left = pause if deadline is None else min(pause, deadline - time.monotonic())
+            if record.status.final or left <= 0:
+                return record
+            time.sleep(left)
+            pause = min(pause * 1.5, MAX_POLL_SECONDS)
+
+    def list(self) -> Iterator[R]:
+        """Yield all records, oldest first."""
+        for task_id in self._stored.ids():
+            try:
+                yield self.get(task_id)
+            except NotFoundError:
+                continue  # deleted by another process since it was listed
+
+    def delete(self, task_id: str) -> None:
+        """Delete the record and log of a job that has ended.
+
+        Raises NotFoundError, and ConflictError (`…_running`) while it goes on.
+        """
+        record = self.get(task_id)
+        if not record.status.final:
+            raise self._stored.about.running(record)
+        self._desk.live.forget(task_id)
+        self._stored.delete(task_id)
+        self._desk.upkeep.forget(self._stored, task_id)
+
+
+def recordable(name: str, value: Any) -> Any:
+    """Return the value of a parameter as a record holds it, so that a job gets what its record says."""
+    try:
+        return plain(value)
+    except ValueError as error:
+        raise ParameterError(
+            f"The parameter '{encodable(name)}' {error}: give numbers, text, booleans, None, lists and dicts.",
+            details={"parameter": encodable(name), "rule": "JSON must be able to hold it", "value": written(value)},
+        ) from error

@@ -1,0 +1,63 @@
+"""Removes what deploys and removals have left behind: blobs that no version names, and notes of dead processes.
+
+Safe beside every writer of blobs: what is deleted goes through `BlobStore.collect`. What a deploy that died has left
+of an algorithm that has no version yet (its head, flags, name and number, some hundred bytes) stays: the next deploy
+of that name takes it over, and may be doing so at this moment.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+
+from compox_core.algorithms.blobs import Blob, BlobStore, Marks
+from compox_core.algorithms.catalogue import Catalogue
+from compox_core.algorithms.shelves import shelves
+from compox_core.jobs.retention.broom import Broom
+from compox_core.storage import ALGORITHMS, ASSETS, MODULES, SYSTEM
+
+BATCH = 256
+"""So many blobs are collected at a time. Each costs a tombstone, and a crash leaves those of one batch."""
+
+UNNAMED = "contents that no version names"
+
+
+def collect_algorithms(broom: Broom, catalogue: Catalogue) -> None:
+    """Remove what is left of deploys and removals. Raises StorageError where a version or a pin cannot be read."""
+    blobs = BlobStore(broom.store)
+    marks = blobs.marks(broom.now)
+    for info in broom.each(marks.left):
+        broom.delete(SYSTEM, [info], "pins and tombstones of processes that died")
+    _remove_dead_minors(broom)
+    _collect_blobs(broom, blobs, marks, catalogue)
+
+
+def _remove_dead_minors(broom: Broom) -> None:
+    found = list(shelves(broom.store.list(ALGORITHMS)))
+    broom.ledger.kept(
+        ALGORITHMS,
+        "heads without a version",
+        "the next deploy of that name takes them over",
+        sum(not shelf.minors and not shelf.gone for shelf in found),
+    )
+    dead = [shelf.minors[minor] for shelf in found for minor in shelf.minors.keys() & shelf.gone]
+    for info in broom.each(dead):
+        broom.delete(ALGORITHMS, [info], "versions that were removed")
+
+
+def _collect_blobs(broom: Broom, blobs: BlobStore, marks: Marks, catalogue: Catalogue) -> None:
+    sizes: dict[Blob, int] = {}
+    for collection in (MODULES, ASSETS):
+        found = broom.store.list(collection)
+        sizes.update({Blob(collection, info.key): info.size for info in found if "/" not in info.key})
+    unnamed = sorted(sizes.keys() - catalogue.named(sizes.keys()))
+    kept = Counter(blob.collection for blob in unnamed if blob.sha256 in marks.pinned)
+    for collection, count in kept.items():
+        broom.ledger.kept(collection, UNNAMED, "a deploy that goes on, or ended unclearly, holds them", count)
+    free = [blob for blob in unnamed if blob.sha256 not in marks.pinned]
+    rest = iter(free)
+    batches = [batch for _ in range(0, len(free), BATCH) if (batch := list(islice(rest, BATCH)))]
+    for batch in broom.each(batches):
+        gone = batch if broom.dry_run else blobs.collect(batch, catalogue.named)
+        for blob in gone:
+            broom.ledger.removed(blob.collection, UNNAMED, sizes[blob])

@@ -1,0 +1,27 @@
+"""Removes what processes that died have left on this machine, and unfinished in the store."""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from compox_core.algorithms import cache_leftovers
+from compox_core.jobs.retention.broom import Broom
+from compox_core.storage.staging import clear_stale
+
+TEMPORARY = ("compox-????????-????-????-????-????????????", "compox-pack-*", "compox-import-*")
+"""What uploads, deploys and trial imports call their temporary files and folders."""
+
+
+def clear_machine(broom: Broom) -> None:
+    """Remove temporary files that nobody has written to for a day, and what is left in the module cache."""
+    count, size = broom.store.clear_temporary(dry_run=broom.dry_run)
+    if count:
+        broom.ledger.removed(broom.store.url, "unfinished objects", size, count)
+    for pattern in TEMPORARY:
+        count, size = clear_stale(Path(tempfile.gettempdir()), pattern, own_only=True, dry_run=broom.dry_run)
+        if count:
+            broom.ledger.removed("temporary files", "uploads and deploys that died", size, count)
+    for path, size in broom.each(list(cache_leftovers.leftovers())):
+        broom.remove("module cache", "modules of processes that died", size, partial(cache_leftovers.remove, path))

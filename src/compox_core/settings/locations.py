@@ -1,0 +1,114 @@
+"""Where the store is that the settings mean."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from compox_core.errors import SettingsError
+from compox_core.settings.models import (
+    AwsBackend,
+    FsspecBackend,
+    LocalBackend,
+    MemoryBackend,
+    MinioBackend,
+    Settings,
+    Storage,
+)
+
+EMERGENCY_FOLDER = "compox_emergency_records"
+
+
+@dataclass(frozen=True)
+class StoreLocation:
+    """What `open_store` needs to know. `options` may hold secrets: it is not shown."""
+
+    url: str
+    prefix: str = ""
+    bucket_per_collection: bool = False
+    options: dict[str, Any] = field(default_factory=dict, repr=False)
+    fsync: bool = False
+
+
+def default_folder() -> Path:
+    """Return the folder of the store that is used when nothing else is said; it may not exist yet."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("compox-core", appauthor=False)) / "store"
+
+
+def log_file(settings: Settings) -> Path | None:
+    """Return where the log file is that the settings name; None where they name none.
+
+    `LOG_DEFAULT:` stands for the user's folder for logs, `PROGRAMDATA_DEFAULT:` for that for data, and
+    `RELATIVE_DEFAULT:` for the working directory, as a path without any of them does.
+    """
+    import platformdirs
+
+    start, colon, rest = settings.log_path.partition(":")
+    if not settings.log_path.strip() or (colon and not rest):
+        return None
+    if colon and start == "LOG_DEFAULT":
+        return Path(platformdirs.user_log_dir("compox-core", appauthor=False)) / rest
+    if colon and start == "PROGRAMDATA_DEFAULT":
+        return Path(platformdirs.user_data_dir("compox-core", appauthor=False)) / rest
+    return Path(rest if colon and start == "RELATIVE_DEFAULT" else settings.log_path).expanduser().absolute()
+
+
+def emergency_folders(settings: Settings) -> list[Path]:
+    """Return where the ends of jobs may be kept that the store refuses, the best place first; none may exist yet."""
+    folders = []
+    given, log = settings.storage.emergency_path, log_file(settings)
+    if given:
+        folders.append(Path(given).expanduser().resolve())
+    if log is not None:
+        folders.append(log.parent.resolve() / EMERGENCY_FOLDER)
+    with suppress(FileNotFoundError):  # no folder for temporary files takes any
+        folders.append(_temporary_folder())
+    return folders
+
+
+def _temporary_folder() -> Path:
+    own = f"-{os.getuid()}" if hasattr(os, "getuid") else ""  # on Windows each user has a temporary folder of his own
+    return Path(tempfile.gettempdir()).resolve() / (EMERGENCY_FOLDER + own)
+
+
+def store_options(settings: Settings) -> StoreLocation:
+    """Return where the store of these settings is. Raises SettingsError for a MinIO that is to be started here."""
+    storage = settings.storage
+    backend = storage.backend_settings
+    prefix = storage.collection_prefix
+    if isinstance(backend, MemoryBackend):
+        return StoreLocation("memory://", prefix)
+    if isinstance(backend, FsspecBackend):
+        return StoreLocation(backend.url, prefix, options=dict(backend.options.get_secret_value()), fsync=storage.fsync)
+    if isinstance(backend, LocalBackend):
+        folder = Path(backend.path).expanduser() if backend.path else default_folder()
+        return StoreLocation(str(folder), prefix, fsync=storage.fsync)
+    return StoreLocation("s3://", prefix, bucket_per_collection=True, options=_s3_options(storage, backend))
+
+
+def _s3_options(storage: Storage, backend: MinioBackend | AwsBackend) -> dict[str, Any]:
+    endpoint = backend.s3_endpoint_url
+    if isinstance(backend, MinioBackend):
+        if backend.start_instance and endpoint is None:
+            raise SettingsError(
+                "storage.backend_settings.start_instance asks for a MinIO server to be started, which this version "
+                "does not do: set provider to 'local' with a path, or set start_instance to false and "
+                "s3_endpoint_url to a running server.",
+                code="minio_start_unsupported",
+            )
+        endpoint = endpoint or f"http://localhost:{backend.port}"
+    options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    for name, value in (("key", storage.access_key_id), ("secret", storage.secret_access_key)):
+        if isinstance(value, SecretStr):
+            options[name] = value.get_secret_value()
+    if backend.aws_region:
+        options["client_kwargs"] = {"region_name": backend.aws_region}
+    return options

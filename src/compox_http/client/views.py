@@ -1,0 +1,212 @@
+"""What a server holds: its files, algorithms and executions, with the verbs that an engine's have."""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, cast, overload
+
+import numpy as np
+
+from compox_core.data import read_hdf5, write_hdf5
+from compox_core.errors import NotFoundError, ParameterError
+from compox_core.records import AlgorithmRecord, ExecutionRecord, ExecutionRequest
+from compox_http.client.connection import Connection, segment, without_none
+from compox_http.client.readings import read_algorithm, read_execution
+
+API = "/api/v0"
+IN_MEMORY_BYTES = 32 << 20
+FIRST_POLL_SECONDS = 0.005
+LAST_POLL_SECONDS = 0.5
+POLL_SHARE = 0.1  # of the time that the run has taken so far, which is about how much later its end is seen
+FOLLOWED = 256
+
+
+class RemoteFiles:
+    """The stored HDF5 files of a server, by id."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def upload(self, source: Path | str | bytes | BinaryIO) -> str:
+        """Store a file, from a path, its content or a seekable stream, and return its id.
+
+        Raises DataError (`invalid_hdf5_file`) when it is not HDF5.
+        """
+        if isinstance(source, bytes):
+            return self._send(io.BytesIO(source))
+        if isinstance(source, str | os.PathLike):
+            with Path(source).open("rb") as file:
+                return self._send(file)
+        return self._send(source)
+
+    def save(self, values: Mapping[str, Any]) -> str:
+        """Store a dict of arrays and texts as a file and return its id. Raises DataError for other values."""
+        with _buffer() as file:
+            write_hdf5(file, values)
+            file.seek(0)
+            return self._send(file)
+
+    @overload
+    def download(self, file_id: str) -> bytes: ...
+    @overload
+    def download(self, file_id: str, path: Path | str) -> Path: ...
+    def download(self, file_id: str, path: Path | str | None = None) -> bytes | Path:
+        """Return the content of a file, or write it to `path` (all of it, or nothing) and return the path."""
+        if path is None:
+            content = io.BytesIO()
+            self._receive(file_id, content)
+            return content.getvalue()
+        target = Path(path)
+        part = target.with_name(f"{target.name}.part")
+        try:
+            with part.open("wb") as file:
+                self._receive(file_id, file)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+        return target
+
+    def read(self, file_id: str, *keys: str) -> dict[str, Any]:
+        """Return the content of a file as a dict; only `keys` where they are given, an absent one as None."""
+        with _buffer() as file:
+            self._receive(file_id, file)
+            file.seek(0)
+            return read_hdf5(file, keys or None)
+
+    def delete(self, file_id: str) -> None:
+        """Remove a file. Raises NotFoundError (`file_not_found`)."""
+        self._connection.json("DELETE", f"{API}/files/{segment(file_id)}")
+
+    def _send(self, source: BinaryIO) -> str:
+        start = source.tell()
+        size = source.seek(0, io.SEEK_END) - start
+        source.seek(start)
+        return str(self._connection.upload(f"{API}/files", source, size)["file_id"])
+
+    def _receive(self, file_id: str, target: BinaryIO) -> None:
+        self._connection.download(f"{API}/files/{segment(file_id)}", target)
+
+
+class RemoteAlgorithms:
+    """Which algorithms a server has. Every call asks it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, name: str, major: str | int | None = None) -> AlgorithmRecord:
+        """Return an algorithm by name, in its highest major version unless one is named.
+
+        Raises NotFoundError (`algorithm_not_found`).
+        """
+        if major is not None:
+            path = f"{API}/algorithm/{segment(name)}/{segment(str(major))}"
+            return read_algorithm(self._connection.json("GET", path))
+        named = [record for record in self.list() if record.name.casefold() == name.casefold()]
+        if not named:
+            raise NotFoundError(
+                f"There is no algorithm '{name}' at {self._connection.url}: deploy it, or list the algorithms there "
+                "are.",
+                code="algorithm_not_found",
+                details={"algorithm_name": name, "algorithm_major_version": None},
+            )
+        return named[-1]
+
+    def list(
+        self,
+        *,
+        positive_tags: Sequence[str] = (),
+        negative_tags: Sequence[str] = (),
+        algorithm_type: str | None = None,
+        supported_devices: Sequence[str] = (),
+    ) -> list[AlgorithmRecord]:
+        """Return the algorithms that have all of `positive_tags`, none of `negative_tags`, that type (any case), and
+        one of `supported_devices`, sorted by name and major version."""
+        query = {
+            "positive_tag": list(positive_tags),
+            "negative_tag": list(negative_tags),
+            "algorithm_type": algorithm_type,
+            "supported_devices": list(supported_devices),
+        }
+        try:
+            answer = self._connection.json("GET", f"{API}/algorithm/all", params=without_none(query))
+        except NotFoundError as error:
+            if error.code != "no_algorithms_found":
+                raise
+            answer = []
+        return [read_algorithm(body) for body in answer]
+
+    def __iter__(self) -> Iterator[AlgorithmRecord]:
+        return iter(self.list())
+
+
+class RemoteExecutions:
+    """Runs of algorithms on a server."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._followed: OrderedDict[str, float] = OrderedDict()
+
+    def submit(self, request: ExecutionRequest) -> str:
+        """Ask for a run and return its id. Raises NotFoundError and ParameterError as an engine does."""
+        content = request.model_dump_json(fallback=_plain)
+        headers = {"Content-Type": "application/json"}
+        body = self._connection.json("POST", f"{API}/execute-algorithm", content=content, headers=headers)
+        return str(body["execution_id"])
+
+    def get(self, execution_id: str) -> ExecutionRecord:
+        """Return a record as it is now. Raises NotFoundError (`execution_record_not_found`)."""
+        return read_execution(self._connection.json("GET", f"{API}/executions/{segment(execution_id)}"))
+
+    def log(self, execution_id: str) -> str:
+        """Return the log of a run as its record shows it: at most 1 MiB, head and tail."""
+        return self.get(execution_id).log
+
+    def stop(self, execution_id: str) -> None:
+        """Ask a run to stop. Raises ConflictError (`execution_not_stoppable`) when it has ended."""
+        self._connection.json("POST", f"{API}/executions/{segment(execution_id)}/stop")
+
+    def wait(self, execution_id: str, timeout: float | None = None) -> ExecutionRecord:
+        """Wait until a run has ended, at most `timeout` seconds; return its record as it is then.
+
+        Asks every 5 ms at first, and less often the longer the run takes.
+        """
+        began = self._following_since(execution_id)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            record = self.get(execution_id)
+            now = time.monotonic()
+            pause = min(max(FIRST_POLL_SECONDS, (now - began) * POLL_SHARE), LAST_POLL_SECONDS)
+            left = pause if deadline is None else min(pause, deadline - now)
+            if record.status.final or left <= 0:
+                return record
+            time.sleep(left)
+
+    def _following_since(self, execution_id: str) -> float:
+        with self._lock:
+            began = self._followed.setdefault(execution_id, time.monotonic())
+            while len(self._followed) > FOLLOWED:
+                self._followed.popitem(last=False)
+            return began
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for a parameter that Python gives: a number for numpy's, a list for an array."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise ParameterError(
+        f"A parameter may hold numbers, texts, lists and dicts, not {type(value).__name__} ({value!r}).",
+        details={"rule": "type", "value": repr(value)},
+    )
+
+
+def _buffer() -> BinaryIO:
+    """Return a temporary file that stays in memory while it is small."""
+    return cast(BinaryIO, tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES))

@@ -1,0 +1,136 @@
+"""How a connection is read: the protocol of the web server, and what that leaves to chance.
+
+- A head has a size and a time; a body that no longer comes is given up. A client that holds a connection without
+  using it costs a file descriptor, and without a limit all of them.
+- What is no HTTP is refused in the shape of every other error.
+- A request that offers to upgrade (Java's client offers HTTP/2 with each) is served as the HTTP/1.1 that it also is.
+  The parser would drop its body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+import httptools
+from pydantic_core import to_json
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from compox_http.errors import http_body
+
+HEAD_BYTES = 64 * 1024
+HEAD_SECONDS = 20.0
+BODY_SECONDS = 120.0
+CHECK_SECONDS = 5.0
+
+
+class Protocol(HttpToolsProtocol):
+    """HTTP/1.1 with limits on what a client may leave unfinished. Lives as long as its connection."""
+
+    head_seconds: ClassVar[float] = HEAD_SECONDS
+    body_seconds: ClassVar[float] = BODY_SECONDS
+    check_seconds: ClassVar[float] = CHECK_SECONDS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unheard = 0  # bytes received since the last that meant something: part of a head, or of a trailer
+        self._due = math.inf  # when the bytes that are awaited must have come
+        self._upgrading = False
+        self._watch: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a head."""
+        super().connection_made(transport)
+        self._due = self.loop.time() + self.head_seconds
+        self._watch = self.loop.call_later(self.check_seconds, self._check)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the watch."""
+        if self._watch is not None:
+            self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        self._unset_keepalive_if_required()
+        self._unheard += len(data)
+        if self._due == math.inf:
+            self._due = self.loop.time() + self.head_seconds
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self._refuse(HTTPStatus.BAD_REQUEST)
+        if self._unheard > HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as stopped:
+            if self.parser.get_method() == b"CONNECT":
+                raise httptools.HttpParserError("There is no proxy here.") from None
+            head = self._head_without_upgrade()
+            self._upgrading = False
+            self.parser = httptools.HttpRequestParser(self)
+            self._feed(head)
+            self._feed(data[stopped.args[0] :])
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                words = [word for word in value.split(b",") if word.strip().lower() != b"upgrade"]
+                value = b",".join(words)
+            if name != b"upgrade" and (value or name != b"connection"):
+                lines.append(b"%s: %s" % (name, value))
+        return b"\r\n".join([*lines, b"", b""])
+
+    def on_headers_complete(self) -> None:
+        """Start the request, unless it is to be read once more."""
+        self._upgrading = self.parser.should_upgrade()
+        if not self._upgrading:
+            self._heard(self.body_seconds)
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass on a part of the body."""
+        self._heard(self.body_seconds)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request's body; nothing is awaited then."""
+        if not self._upgrading:
+            self._heard(math.inf)
+            super().on_message_complete()
+
+    def _heard(self, seconds: float) -> None:
+        self._unheard = 0
+        self._due = self.loop.time() + seconds
+
+    def _check(self) -> None:
+        """Give the connection up when what is awaited has not come."""
+        if self.flow.read_paused:  # it is we who let the client wait
+            self._due += self.check_seconds
+        if self.loop.time() >= self._due:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self._watch = self.loop.call_later(self.check_seconds, self._check)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        """Answer and hang up; in the middle of another answer, only hang up."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = to_json(http_body(status))
+            head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
+            head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(head.encode() + body)
+        self.transport.close()

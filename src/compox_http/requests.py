@@ -1,0 +1,82 @@
+"""From a request's body to what the engine takes; lenient where clients of other servers are."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+
+from compox_core.records import ExecutionRequest
+
+
+class RequestInvalid(Exception):
+    """A request cannot be understood; `issues` say where and why."""
+
+    def __init__(self, issues: list[dict[str, Any]]) -> None:
+        super().__init__("The request cannot be understood.")
+        self.issues = issues
+
+
+class ExecuteBody(ExecutionRequest):
+    """What runs, on what, and how. Unknown keys are ignored."""
+
+    model_config = ConfigDict(title="ExecuteRequest")
+
+    algorithm_id: Annotated[str, Field(description="As `GET /api/v0/algorithm/{name}/{major}` gives it.")]
+    input_dataset_ids: Annotated[list[str], Field(description="Ids of stored files; may be empty.")]
+    checkpoint_id: Annotated[str | None, Field(description="Weights of a training, instead of those shipped.")] = None
+    algorithm_minor_version: Annotated[str | None, Field(description="Null: the latest.")] = None
+    execution_device_override: Annotated[
+        str | None, Field(description="cpu, gpu, mps or cuda:N; null: the algorithm's default.")
+    ] = None
+    additional_parameters: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="The algorithm's parameters; defaults are filled in.")
+    ]
+    session_token: Annotated[str | None, Field(description="Shares what earlier runs kept in memory.")] = None
+    timeout_s: Annotated[
+        float | None,
+        Field(gt=0, allow_inf_nan=False, description="Seconds that it may run; null: no limit."),
+    ] = None
+
+    @field_validator("algorithm_minor_version", mode="before")
+    @classmethod
+    def _minor_as_text(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("additional_parameters", mode="before")
+    @classmethod
+    def _null_is_none(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
+def parse_execute(body: bytes) -> ExecutionRequest:
+    """Read the body of `POST /api/v0/execute-algorithm`, whatever content type it came with.
+
+    Raises RequestInvalid, with every problem at once.
+    """
+    if not body:
+        raise RequestInvalid([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
+    try:
+        return ExecuteBody.model_validate_json(_as_utf8(body))
+    except ValidationError as error:
+        raise RequestInvalid(_issues(error)) from error
+
+
+def _as_utf8(body: bytes) -> bytes:
+    """Return JSON without a byte order mark, and in UTF-8 where it is UTF-16 or UTF-32: some clients write those."""
+    encoding = json.detect_encoding(body)
+    if encoding == "utf-8":
+        return body
+    try:
+        return body.decode(encoding).encode()
+    except UnicodeError:
+        return body  # no JSON in any encoding, which the parser says best
+
+
+def _issues(error: ValidationError) -> list[dict[str, Any]]:
+    first = error.errors(include_url=False, include_input=False)[0]
+    if first["type"] == "json_invalid":  # its input would be the whole body, which may be no text at all
+        return [{**first, "loc": ["body"], "input": {}}]
+    # By way of JSON text, so that whatever pydantic reports can be sent.
+    return [{**issue, "loc": ["body", *issue["loc"]]} for issue in json.loads(error.json(include_url=False))]

@@ -1,0 +1,1 @@
+"""The routes of `/` and `/api/v0`: parse, call one method of the engine, shape the answer."""

@@ -1,0 +1,120 @@
+"""Listens on a socket until it is told to end."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from compox_core.errors import ConflictError, SettingsError
+from compox_http.protocol import Protocol
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+KEEP_ALIVE_SECONDS = 75
+SHUTDOWN_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """A server that tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, listen, and tell so."""
+        await super().startup(sockets)
+        self._listening()
+
+
+def make_server(app: Litestar, listening: Callable[[], None] = lambda: None) -> Server:
+    """Return a server for `app` that is run with the socket of `bind`; `listening` is called once it answers."""
+    config = uvicorn.Config(
+        app,
+        http=Protocol,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    return Server(config, listening)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket at that address; port 0 takes a free one.
+
+    Raises ConflictError (`port_in_use`) or SettingsError (`invalid_address`), whose messages say what to do.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise _no_address(host, port, str(error)) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform == "win32":
+            # There, SO_REUSEADDR would let two servers share a port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConflictError(
+                f"Port {port} on {host} is in use by another program: end that one, or choose another by --port "
+                "(--port 0 takes a free one).",
+                code="port_in_use",
+                details={"host": host, "port": port},
+            ) from error
+        raise _no_address(host, port, error.strerror or str(error)) from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL at which a bound socket is reached."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs of this machine reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def run(app: Litestar, listener: socket.socket, listening: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM (on Windows: Ctrl+C or Ctrl+Break), finish what is under way, and return."""
+    # The server hands the signal on when it has ended, to whoever handled it before; that is nobody.
+    names = ("SIGINT", "SIGTERM", "SIGBREAK")
+    before = {s: signal.signal(s, _ignored) for s in (getattr(signal, n, None) for n in names) if s is not None}
+    try:
+        make_server(app, listening).run([listener])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ignored(number: int, frame: object) -> None:
+    """Take a signal that has done its work."""
+
+
+def _no_address(host: str, port: int, why: str) -> SettingsError:
+    return SettingsError(
+        f"Cannot listen on {host}, port {port}: {why}. Check --host and --port.",
+        code="invalid_address",
+        details={"host": host, "port": port},
+    )

@@ -1,0 +1,125 @@
+"""Executors carry jobs, each once, and give back what they did not run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from compox_core.errors import StateError
+from compox_core.jobs import Executor, InlineExecutor, LocalRun, ThreadExecutor
+from compox_core.jobs.ladder import ThreadLadder
+from compox_core.records import Job, JobKind
+from compox_core.settings.models import Stop
+
+Make = Callable[[Callable[[Job], None]], Executor]
+
+
+class Calls(LocalRun):
+    """Calls a function with every job, where the real one would claim and run it."""
+
+    def __init__(self, function: Callable[[Job], None]) -> None:
+        self._function = function
+
+    def __call__(self, job: Job, ladder: ThreadLadder) -> None:
+        self._function(job)
+
+
+def threads(run: Callable[[Job], None], workers: int) -> ThreadExecutor:
+    return ThreadExecutor(Calls(run), Stop(), workers)
+
+
+EXECUTORS: dict[str, Make] = {
+    "inline": lambda run: InlineExecutor(Calls(run), Stop()),
+    "one thread": lambda run: threads(run, 1),
+    "four threads": lambda run: threads(run, 4),
+}
+
+
+def job(number: int) -> Job:
+    return Job(JobKind.EXECUTION, str(number))
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_every_job_runs_once(name: str) -> None:
+    """A hundred jobs, a hundred runs; closing without a limit waits for all of them."""
+    seen: list[str] = []
+    executor = EXECUTORS[name](lambda given: seen.append(given.id))
+    for number in range(100):
+        executor.submit(job(number))
+    assert executor.close(None) == []
+    assert sorted(seen, key=int) == [str(number) for number in range(100)]
+    if name != "four threads":
+        assert seen == sorted(seen, key=int)
+
+
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_a_closed_executor_takes_nothing(name: str) -> None:
+    """Submitting after close is an error that says so."""
+    executor = EXECUTORS[name](lambda given: None)
+    executor.close(None)
+    with pytest.raises(StateError, match="closed"):
+        executor.submit(job(1))
+
+
+def test_jobs_run_side_by_side_up_to_the_number_of_workers() -> None:
+    """Three workers run three jobs at a time, and a fourth waits."""
+    inside = threading.Barrier(4)
+    running: set[str] = set()
+    go_on = threading.Event()
+
+    def work(given: Job) -> None:
+        running.add(given.id)
+        if given.id != "3":
+            inside.wait(10)
+            go_on.wait(10)
+
+    executor = threads(work, 3)
+    for number in range(4):
+        executor.submit(job(number))
+    inside.wait(10)
+    assert running == {"0", "1", "2"}
+    go_on.set()
+    executor.close(None)
+    assert running == {"0", "1", "2", "3"}
+
+
+def test_close_with_a_limit_gives_back_what_is_left() -> None:
+    """A job that does not end and one that never began are both told."""
+    begun, never = threading.Event(), threading.Event()
+
+    def work(given: Job) -> None:
+        begun.set()
+        never.wait(20)
+
+    executor = threads(work, 1)
+    executor.submit(job(1))
+    begun.wait(10)
+    executor.submit(job(2))
+    started = time.monotonic()
+    assert sorted(left.id for left in executor.close(0.05)) == ["1", "2"]
+    assert time.monotonic() - started < 10
+    never.set()
+
+
+def test_a_queued_job_can_be_taken_back() -> None:
+    """One that has not begun is cancelled and never runs; one that runs is not."""
+    begun, go_on = threading.Event(), threading.Event()
+    seen = []
+
+    def work(given: Job) -> None:
+        seen.append(given.id)
+        begun.set()
+        go_on.wait(10)
+
+    executor = threads(work, 1)
+    executor.submit(job(1))
+    executor.submit(job(2))
+    begun.wait(10)
+    assert [executor.cancel(job(number)) for number in (1, 2, 3)] == [False, True, False]
+    go_on.set()
+    executor.close(None)
+    assert seen == ["1"]
+    assert not InlineExecutor(Calls(work), Stop()).cancel(job(1))
