@@ -18,7 +18,14 @@ def test_an_id_tells_when_it_was_made() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", ["", "record", new_token(), "01890a5d-ac96-774b", "ffffffff-ffff-7fff-bfff-ffffffffffff"]
+    "other",
+    [
+        pytest.param("", id="nothing"),
+        pytest.param("record", id="a-word"),
+        pytest.param(new_token(), id="a-token"),
+        pytest.param("01890a5d-ac96-774b", id="half-an-id"),
+        pytest.param("ffffffff-ffff-7fff-bfff-ffffffffffff", id="a-time-beyond-all-dates"),
+    ],
 )
 def test_what_is_no_id_of_ours_tells_nothing(other: str) -> None:
     """Texts, tokens, and ids of years that there are not."""
