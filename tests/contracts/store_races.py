@@ -62,38 +62,42 @@ class RacesContract:
         sizes = (1, 300_000, 77)
         versions = {number: bytes([number]) * sizes[number % 3] for number in range(1, 25)}
         done = threading.Event()
+        has_read = {name: threading.Event() for name in ("get", "stream", "stat")}
 
-        def spin(read: Callable[[], bytes]) -> int:
-            seen = 0
+        def spin(name: str, read: Callable[[], bytes]) -> None:
             while not done.is_set():
                 try:
                     data = read()
                 except NotFoundError:
-                    assert not seen, "an object that was there is gone"
+                    assert not has_read[name].is_set(), "an object that was there is gone"
                 except StorageError as error:
                     assert error.code == "object_changed"
                 else:
-                    seen += 1
                     assert data == versions[data[0]]
-            return seen
+                    has_read[name].set()
 
         def streamed() -> bytes:
             with store.open(FILES, "a/k") as stream:
                 return stream.read()
 
         with ThreadPoolExecutor(3) as pool:
-            readers = [pool.submit(spin, lambda: store.get(FILES, "a/k")), pool.submit(spin, streamed)]
-            sizes_seen = pool.submit(spin, lambda: versions[_number_of(versions, store.stat(FILES, "a/k").size)])
+            readers = [
+                pool.submit(spin, "get", lambda: store.get(FILES, "a/k")),
+                pool.submit(spin, "stream", streamed),
+                pool.submit(spin, "stat", lambda: versions[_number_of(versions, store.stat(FILES, "a/k").size)]),
+            ]
             try:
                 store.create(FILES, "a/k", versions[1])
                 for number in range(2, 24):
                     store.put(FILES, "a/k", versions[number])
+                    if number == 12:  # half of the versions are written under the eyes of every reader
+                        assert all(read.wait(60) for read in has_read.values())
                 with store.write(FILES, "a/k") as stream:
                     stream.write(versions[24])
             finally:
                 done.set()
-            assert sum(reader.result() for reader in readers) > 0
-            sizes_seen.result()
+            for reader in readers:
+                reader.result()
         assert backdoor.read(FILES, "a/k") == versions[24]
 
     def test_threads_on_keys_of_their_own(self, store: ObjectStore, backdoor: Backdoor) -> None:
