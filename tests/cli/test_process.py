@@ -55,16 +55,17 @@ def test_native_output_stays_off_stdout(shell: Shell, home: Path, coins: Path) -
 
 
 OBEDIENT = "self.set_progress(0.5); time.sleep(0.01)"
-DEAF = "time.sleep(0.01)"
+BUSY = "time.sleep(0.01)"
+DEAF = "time.sleep(600)"
 
 # A shell starts what it puts into the background with SIGINT ignored, and so would be what pytest starts from there.
 LISTENING = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-@pytest.mark.parametrize(("step", "status"), [(OBEDIENT, "STOPPED"), (DEAF, "FAILED")])
-def test_ctrl_c_ends_the_run(shell: Shell, home: Path, coins: Path, step: str, status: str) -> None:
-    """The exit code is 130 and no output is there; a task that does not listen is left behind after a while."""
+@pytest.mark.parametrize(("step", "rung"), [(OBEDIENT, "flag"), (BUSY, "exception"), (DEAF, "abandoned")])
+def test_ctrl_c_ends_the_run(shell: Shell, home: Path, coins: Path, step: str, rung: str) -> None:
+    """The exit code is 130 and no output is there; an algorithm that cannot be ended is left behind after a while."""
     body = f"open('started', 'w').close()\nwhile True:\n    {step}"
     shell("deploy", write_algorithm(home / "endless", image_runner(body), name="endless"), "--store", "here")
     command = [sys.executable, "-c", LISTENING, COMMAND, "run", "endless", coins, "--store", "here"]
@@ -78,7 +79,7 @@ def test_ctrl_c_ends_the_run(shell: Shell, home: Path, coins: Path, step: str, s
     assert process.returncode == 130
     assert "Stopping the task" in said and "Traceback" not in said
     with cx.Engine(home / "here") as engine:
-        assert [record.status for record in engine.executions.list()] == [status]
+        assert [(record.status, record.stopped_by) for record in engine.executions.list()] == [("STOPPED", rung)]
     assert not (home / "coins_endless.tif").exists()
 
 

@@ -97,8 +97,13 @@ class ThreadExecutor:
             return True
 
     def close(self, timeout: float | None) -> list[Job]:
-        """Take no more jobs; wait for what runs, and with None also for what is queued."""
+        """Take no more jobs; wait for what runs, and with None also for what is queued.
+
+        Stops that are under way, or come now, are hurried to end within `timeout`.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
+        if timeout is not None:
+            self._ladder.hurry(timeout)
         with self._changed:
             self._closed = True
             left = [] if timeout is None else list(self._queue)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from compox_core.jobs.rungs import Deadlines
 from compox_core.settings.models import Stop
 from compox_core.tasks import LiveTask
 
@@ -25,8 +26,12 @@ class ThreadLadder:
     """
 
     def __init__(self, stop: Stop, abandon: Callable[[LiveTask], None]) -> None:
-        self._stop = stop
+        self._deadlines = Deadlines((stop.flag_seconds, stop.exception_seconds))
         self._abandon = abandon
+
+    def hurry(self, seconds: float) -> None:
+        """Have every stop, also those under way, come to its end well within `seconds` from now."""
+        self._deadlines.hurry(seconds)
 
     @contextmanager
     def watching(self, task: LiveTask) -> Iterator[None]:
@@ -53,13 +58,8 @@ class ThreadLadder:
 
     def _climb(self, task: LiveTask, over: threading.Event) -> None:
         began = time.monotonic()
-        if over.wait(self._stop.flag_seconds):
+        if self._over(over, 0) or self._over(over, 1, task.gate.raise_in_thread):
             return
-        deadline = time.monotonic() + self._stop.exception_seconds
-        while time.monotonic() < deadline:
-            task.gate.raise_in_thread()
-            if over.wait(AGAIN_SECONDS):
-                return
         task.write_log(
             "ERROR",
             f"The algorithm did not stop within {time.monotonic() - began:.1f} seconds, and a thread cannot be ended "
@@ -69,3 +69,12 @@ class ThreadLadder:
         task.rung = "abandoned"
         with suppress(Exception):  # whatever the store does, the thread of the executor is given up
             self._abandon(task)
+
+    def _over(self, over: threading.Event, rung: int, again: Callable[[], object] = lambda: None) -> bool:
+        """Return whether the job has ended within the time of a rung."""
+        began = time.monotonic()
+        while (left := self._deadlines.left(rung, began)) > 0:
+            again()
+            if over.wait(min(left, AGAIN_SECONDS)):
+                return True
+        return over.is_set()

@@ -81,13 +81,13 @@ def test_an_end_is_described(status: int | None, words: list[str]) -> None:
 
 
 def test_a_crash_says_what_there_was_on_stderr() -> None:
-    """In the message and in the details, as UTF-8 can hold it."""
+    """In the details, as UTF-8 can hold it; the message says where people find it."""
     error = crash_error(3, "last words \udc80", None)
     assert error.code == "worker_crashed"
     assert error.details["exit_status"] == 3
     assert error.details["signal"] is None
     assert error.details["stderr"] == "last words \\udc80"
-    assert "last words" in error.message
+    assert "in the task's log" in error.message
     assert "cannot be understood" in crash_error(None, "", "nonsense").message
     assert start_error("it ended.", "no module").details == {"stderr": "no module"}
 

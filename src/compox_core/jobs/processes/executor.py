@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 STARTS = 3
 END_SECONDS = 1.0
-HURRY = 0.8
 
 
 class ProcessExecutor:
@@ -120,7 +119,7 @@ class ProcessExecutor:
             self._closed = True
             left = [] if timeout is None else self._slots.clear()
             if timeout is not None:
-                self._ladder.hurry(timeout * HURRY)
+                self._ladder.hurry(timeout)
                 for worker in self._workers.values():
                     worker.wake()
             self._calm.wait_for(lambda: not self._busy() and (timeout is not None or not len(self._slots)), timeout)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from compox_core.jobs.processes.worker import Worker
+from compox_core.jobs.rungs import Deadlines
 from compox_core.records import Rung
 from compox_core.settings.models import Stop
 
@@ -20,15 +21,14 @@ class ProcessLadder:
     """
 
     def __init__(self, stop: Stop) -> None:
-        seconds = (stop.flag_seconds, stop.exception_seconds, stop.terminate_seconds, stop.kill_seconds)
-        self._seconds = seconds
-        total = sum(seconds)
-        self._shares = [sum(seconds[: i + 1]) / total for i in range(len(seconds))]
-        self._hurry: tuple[float, float] | None = None
+        self._kill_seconds = stop.kill_seconds
+        self._deadlines = Deadlines(
+            (stop.flag_seconds, stop.exception_seconds, stop.terminate_seconds, stop.kill_seconds)
+        )
 
     def hurry(self, seconds: float) -> None:
-        """Have every stop, also those under way, come to its end within `seconds` from now."""
-        self._hurry = (time.monotonic(), seconds)
+        """Have every stop, also those under way, come to its end well within `seconds` from now."""
+        self._deadlines.hurry(seconds)
 
     def climb(self, worker: Worker) -> Rung | None:
         """See to it that the worker's job ends; return what ended its process, None where the work returned."""
@@ -40,7 +40,7 @@ class ProcessLadder:
         worker.terminate()
         if self._gone(worker, 2):
             return None if worker.outcome is not None else "terminate"
-        worker.kill(self._seconds[3])
+        worker.kill(self._kill_seconds)
         if self._gone(worker, 3):
             return None if worker.outcome is not None else "kill"
         return "abandoned"
@@ -56,17 +56,10 @@ class ProcessLadder:
         while True:
             if again is not None:
                 again()
-            left = self._end_of(rung, began) - time.monotonic()
+            left = self._deadlines.left(rung, began)
             with worker.changed:
                 if over():
                     return True
                 if left <= 0:
                     return False
                 worker.changed.wait(left if again is None else min(left, AGAIN_SECONDS))
-
-    def _end_of(self, rung: int, began: float) -> float:
-        own = began + self._seconds[rung]
-        if self._hurry is None:
-            return own
-        since, seconds = self._hurry
-        return min(own, since + seconds * self._shares[rung])
