@@ -17,6 +17,20 @@ from compox_cli.screen import Screen
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def verbose_option(command: Command) -> Command:
+    """Add `--verbose`; see `Reporting`."""
+    return click.option(
+        "-v",
+        "--verbose",
+        "--traceback",
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_set("verbose"),
+        help="Show logs as they come, and the traceback of an error.",
+    )(command)
+
+
 def reporting_options(command: Command) -> Command:
     """Add `--json` and `--verbose`; the command gets `screen`."""
 
@@ -29,16 +43,7 @@ def reporting_options(command: Command) -> Command:
         callback=_set("json"),
         help="Print the answer as JSON, and nothing else on stdout.",
     )
-    @click.option(
-        "-v",
-        "--verbose",
-        "--traceback",
-        is_flag=True,
-        is_eager=True,
-        expose_value=False,
-        callback=_set("verbose"),
-        help="Show logs as they come, and the traceback of an error.",
-    )
+    @verbose_option
     @click.pass_context
     @functools.wraps(command)
     def wrapped(context: click.Context, /, *args: Any, **kwargs: Any) -> Any:

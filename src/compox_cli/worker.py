@@ -10,6 +10,9 @@ from pathlib import Path
 
 import click
 
+from compox_cli.group import Reporting
+from compox_cli.options import verbose_option
+
 SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
 
@@ -19,7 +22,9 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
     help="The YAML configuration of the server: its store and its broker.",
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="How many jobs run at a time.")
-def worker(config: Path, workers: int | None) -> int:
+@verbose_option
+@click.pass_obj
+def worker(reporting: Reporting, config: Path, workers: int | None) -> int:
     """Run the jobs that servers with the executor celery have accepted.
 
     Each job runs in a process of its own kind, which is watched, stopped and replaced as in a server. SIGTERM or
@@ -28,7 +33,8 @@ def worker(config: Path, workers: int | None) -> int:
     from compox_core.engine.worker import Worker
     from compox_core.settings import load_settings
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    level = logging.INFO if reporting.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     made = Worker(load_settings(config), workers)
 
     def ask(number: int, frame: object) -> None:

@@ -87,6 +87,7 @@ class CeleryWorker:
 
     def stop(self) -> None:
         """Take no more messages; for a signal handler: `work` goes on with it within a second."""
+        self._intake.over = True
         celery_module("celery.worker.state").should_stop = 0
 
 
@@ -121,6 +122,7 @@ class _Intake:
         self._consumer: Any = None
         self._timer: Any = None
         self._paused = False
+        self.over = False  # a worker that ends still does what it was asked to do soon
 
     def install(self, app: Any) -> None:
         """Have the workers of `app` take messages so."""
@@ -184,7 +186,7 @@ class _Intake:
             self._consumer.task_consumer.cancel()
 
     def _resume(self) -> None:
-        if self._paused and not self._full and self._consumer.task_consumer is not None:
+        if self._paused and not self.over and not self._full and self._consumer.task_consumer is not None:
             self._paused = False
             self._consumer.task_consumer.consume()
 
