@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import site
 import sys
@@ -118,7 +119,8 @@ def without_places(text: str) -> str:
     return shown
 
 
-def _library_folders() -> list[str]:
+@functools.cache  # it is asked for with each line that native code writes
+def _library_folders() -> tuple[str, ...]:
     paths = sysconfig.get_paths()
     folders = [paths["purelib"], paths["platlib"], *site.getsitepackages(), paths["stdlib"], sys.base_prefix]
-    return sorted(set(folders), key=len, reverse=True)
+    return tuple(sorted(set(folders), key=len, reverse=True))

@@ -13,7 +13,7 @@ from compox_core.records import TaskStatus
 from compox_core.tasks import LiveTask
 
 QUIET_SECONDS = 2.0
-"""How long a worker may take to flush what a job has written past Python; it takes much less than a millisecond."""
+"""How long nothing may come of what a job has written past Python, before its end is held to be lost."""
 
 
 @dataclass(frozen=True)

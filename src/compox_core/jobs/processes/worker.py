@@ -86,6 +86,7 @@ class Worker:
         self._task: LiveTask | None = None
         self._jobs = 0
         self._silent = 0
+        self._heard = 0
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._signals = threading.Lock()
         self._reaped = False
@@ -163,9 +164,14 @@ class Worker:
             self.changed.notify_all()
 
     def all_read(self, seconds: float) -> bool:
-        """Wait until what the job wrote past Python has been read; return whether that is so."""
+        """Wait until what the job wrote past Python has been read; False once nothing comes for `seconds`."""
         with self.changed:
-            return self.changed.wait_for(lambda: self._silent >= self._jobs or self.gone, seconds)
+            while True:
+                heard = self._heard
+                if self.changed.wait_for(lambda: self._silent >= self._jobs or self.gone, seconds):
+                    return True
+                if self._heard == heard:
+                    return False
 
     def send(self, message: Message) -> None:
         """Tell it something; never waits."""
@@ -298,6 +304,7 @@ class Worker:
                 self.changed.notify_all()
 
     def _native_line(self, line: str) -> None:
+        self._heard += 1
         task = self._task
         if task is None:
             logger.info("Worker process %d: %s", self.pid, line)
