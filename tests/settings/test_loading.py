@@ -130,6 +130,19 @@ WRONG: list[tuple[dict[Any, Any], str]] = [
     ({"inference": {"sessions": {"expire_hours": float("nan")}}}, "inference.sessions.expire_hours: must be a finite"),
     ({"limits": {"max_archive_bytes": 0}}, "limits.max_archive_bytes: must be greater than or equal to 1"),
     ({5: 1}, "5: a key must be a text"),
+    (
+        {"inference": {"backend_settings": {"executor": "processes", "workers": {"tpu:0": 1}}}},
+        "inference.backend_settings.workers.tpu:0: there is no such device; known are cpu, mps, cuda:0",
+    ),
+    (
+        {"inference": {"backend_settings": {"executor": "processes", "workers": {"cpu": 100_000}}}},
+        "inference.backend_settings.workers.cpu: must be less than or equal to 1000",
+    ),
+    (
+        {"inference": {"queue": {"heartbeat_seconds": 30}}},
+        "inference.queue: lost_after_seconds (20) must be at least three times heartbeat_seconds (30)",
+    ),
+    ({"inference": {"stop": {"kill_seconds": 1e300}}}, "inference.stop.kill_seconds: must be less than or equal to"),
 ]
 
 

@@ -95,6 +95,8 @@ def _place(location: Sequence[str | int], top: type[BaseModel]) -> _Place:
     names: list[str] = []
     tagged = secret = False
     for part in location:
+        if part == "[key]":  # how Pydantic says that the name before it is what is wrong
+            continue
         if tagged and len(models) > 1:
             models = tuple(model for model in models if part in _literals(model)) or models
             tagged = False

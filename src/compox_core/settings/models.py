@@ -6,9 +6,20 @@ are listed in docs/reference/settings.md. Unknown keys are refused at every leve
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Secret, SecretStr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Secret,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 LogLevel = Literal["TRACE", "DEBUG", "INFO", "SUCCESS", "WARNING", "ERROR", "CRITICAL"]
 
@@ -19,12 +30,20 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _device(name: str) -> str:
+    if not re.fullmatch(r"cpu|mps|cuda:(0|[1-9][0-9]{0,3})", name):
+        raise ValueError("there is no such device; known are cpu, mps, cuda:0, cuda:1 and so on")
+    return name
+
+
 Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_no_bool)]
 Days = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 Seconds = Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
-WorkerDevice = Annotated[str, Field(pattern=r"^(cpu|mps|cuda:(0|[1-9]\d*))$")]
+Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_no_bool)]
+WorkerDevice = Annotated[str, AfterValidator(_device)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_bool)]
+Interval = Annotated[float, Field(gt=0, le=30 * 24 * 3600, allow_inf_nan=False), BeforeValidator(_no_bool)]
 
 
 class Section(BaseModel):
@@ -144,10 +163,10 @@ class Sessions(Section):
 class Stop(Section):
     """How long each rung of a stop may take, in seconds, before the next one is climbed."""
 
-    flag_seconds: Amount = 2.0
-    exception_seconds: Amount = 3.0
-    terminate_seconds: Amount = 2.0
-    kill_seconds: Amount = 5.0
+    flag_seconds: Interval = 2.0
+    exception_seconds: Interval = 3.0
+    terminate_seconds: Interval = 2.0
+    kill_seconds: Interval = 5.0
 
 
 class Queue(Section):
@@ -157,22 +176,31 @@ class Queue(Section):
     soon as the system says so.
     """
 
-    heartbeat_seconds: Amount = 2.0
-    lost_after_seconds: Amount = 20.0
-    reconcile_seconds: Amount = 5.0
-    republish_seconds: Amount = 30.0
-    sweep_seconds: Amount = 3600.0
+    heartbeat_seconds: Interval = 2.0
+    lost_after_seconds: Interval = 20.0
+    reconcile_seconds: Interval = 5.0
+    republish_seconds: Interval = 30.0
+    sweep_seconds: Interval = 3600.0
+
+    @model_validator(mode="after")
+    def _let_hearts_beat(self) -> Self:
+        if self.lost_after_seconds < 3 * self.heartbeat_seconds:
+            raise ValueError(
+                f"lost_after_seconds ({self.lost_after_seconds:g}) must be at least three times heartbeat_seconds "
+                f"({self.heartbeat_seconds:g}), or processes that live are taken for dead"
+            )
+        return self
 
 
 class _Workers(Section):
-    worker_number: Count = 1
+    worker_number: Workers = 1
 
 
 class AutoExecutor(_Workers):
     """Whatever suits the host: worker processes in a server whose store they can share, else threads."""
 
     executor: Literal["auto"] = "auto"
-    workers: dict[WorkerDevice, Count] | None = None
+    workers: dict[WorkerDevice, Workers] | None = None
     warm_spare: bool = True
 
 
@@ -190,7 +218,7 @@ class ProcessesExecutor(_Workers):
     """
 
     executor: Literal["processes"]
-    workers: dict[WorkerDevice, Count] | None = None
+    workers: dict[WorkerDevice, Workers] | None = None
     warm_spare: bool = True
 
 
@@ -204,7 +232,7 @@ class CeleryExecutor(_Workers):
     """Runs on Celery workers, each with `worker_number` processes of its own. The URLs may hold passwords."""
 
     executor: Literal["celery"]
-    workers: dict[WorkerDevice, Count] | None = None
+    workers: dict[WorkerDevice, Workers] | None = None
     warm_spare: bool = True
     worker_name: str = "compox_worker"
     broker_url: SecretStr
@@ -238,7 +266,7 @@ class Inference(Section):
     device: Literal["cuda", "cpu", "mps"] = "cuda"
     cuda_visible_devices: str | None = None
     algorithm_cache_maxsize: Count = 1
-    runner_idle_seconds: Amount | None = 900.0
+    runner_idle_seconds: Interval | None = 900.0
     timeout_s: Amount | None = None
     stop: Stop = Field(default_factory=Stop)
     queue: Queue = Field(default_factory=Queue)
