@@ -72,7 +72,7 @@ def test_an_engine_that_ends_first_leaves_it_to_the_next(full_disk: FullDisk, al
     with cx.Engine(full_disk.settings, executor="inline") as reader:
         assert reader.executions.get(handle.id).status is TaskStatus.COMPLETED
     full_disk.accept()
-    full_disk.settings["inference"]["queue"] |= {"lost_after_seconds": 0.5}
+    full_disk.settings["inference"]["queue"] |= {"heartbeat_seconds": 0.1, "lost_after_seconds": 0.5}
     with cx.Engine(full_disk.settings, executor="threads", resume=True):
         until(lambda: not full_disk.kept(), "the next engine had delivered")
     full_disk.expect(told)
