@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,9 +14,11 @@ from compox_core.errors import NotFoundError, StorageError
 from compox_core.records import TaskRecord
 from compox_core.settings import Settings, emergency_folders
 from compox_core.storage import EmergencyRecords, Kept, ObjectStore, store_identity
+from compox_core.storage.telling import tell
 from compox_core.tasks import Holder, TaskStore, TaskStores
 
 logger = logging.getLogger(__name__)
+_say = partial(tell, logger)
 
 
 class Delivery:
@@ -158,8 +161,3 @@ def alive_by(is_lost: Callable[[Holder], bool]) -> Callable[[Mapping[str, Any]],
             return None
 
     return is_alive
-
-
-def _say(level: int, message: str, *facts: object) -> None:
-    with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-        logger.log(level, message, *facts)

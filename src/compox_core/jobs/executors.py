@@ -13,6 +13,7 @@ from compox_core.jobs.ladder import ThreadLadder
 from compox_core.jobs.local import LocalRun
 from compox_core.records import Job
 from compox_core.settings.models import Stop
+from compox_core.storage.telling import tell
 from compox_core.tasks import LiveTask
 
 logger = logging.getLogger(__name__)
@@ -163,9 +164,8 @@ class ThreadExecutor:
             logger.warning("Job %s cannot begin, will try again: %s", job.id, problem)
             return True
         except BaseException as error:  # the thread must live on, or everything queued would wait for ever
-            with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-                level = logging.DEBUG if isinstance(error, KeyboardInterrupt) else logging.ERROR
-                logger.log(level, "Job %s ended with an exception.", job.id, exc_info=error)
+            level = logging.DEBUG if isinstance(error, KeyboardInterrupt) else logging.ERROR
+            tell(logger, level, "Job %s ended with an exception.", job.id, exc_info=error)
         return False
 
 

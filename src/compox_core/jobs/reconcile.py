@@ -6,18 +6,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from compox_core.errors import NotFoundError, StorageError
 from compox_core.jobs.lost import again, lost, never_begun, never_recorded
 from compox_core.jobs.queue_notes import QueueNotes
 from compox_core.records import Job, TaskRecord
+from compox_core.storage.telling import tell
 from compox_core.tasks import EndNote, Holder, OpenJob, Presence, TaskStore, TaskStores
 from compox_core.tasks.store import QueueEntry
 from compox_core.tasks.watch import Watch
 
 logger = logging.getLogger(__name__)
+_say = partial(tell, logger)
 
 MOST_BETWEEN = 3600.0
 """Seconds; no job that nobody begins waits longer until it is submitted once more."""
@@ -264,8 +266,3 @@ def _load(store: TaskStore, task_id: str) -> TaskRecord | None:
         return store.load(task_id)
     except NotFoundError:
         return None
-
-
-def _say(level: int, message: str, *facts: object) -> None:
-    with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-        logger.log(level, message, *facts)

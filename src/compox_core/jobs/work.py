@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -13,6 +12,7 @@ from compox_core.errors import TaskStoppedException
 from compox_core.jobs.failures import algorithm_traceback, device_memory_info, error_info
 from compox_core.records import ErrorInfo, TaskStatus
 from compox_core.records.plain import said
+from compox_core.storage.telling import tell
 from compox_core.tasks import Task
 from compox_core.tasks.memory import free_device_memory, is_device_out_of_memory, let_go
 
@@ -73,8 +73,7 @@ def _performed(task: Task, work: Work, scarce: list[bool]) -> Outcome:
 def _failed(task: Task, error: BaseException) -> Outcome:
     info = device_memory_info(error, task.snapshot()) or error_info(error)
     task.write_log("ERROR", f"{info.type}: {info.message}\n{algorithm_traceback(error)}")
-    with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-        logger.info("Task %s failed: %s", task.id, info.message, exc_info=error)
+    tell(logger, logging.INFO, "Task %s failed: %s", task.id, info.message, exc_info=error)
     if task.stop_raised or task.gate.raised:
         return Outcome(status=TaskStatus.STOPPED)  # it failed at being stopped
     return Outcome(status=TaskStatus.FAILED, error=info)

@@ -3,7 +3,8 @@
 from compox_core.tasks.devices import DeviceProbe, resolve_device
 from compox_core.tasks.gate import Gate
 from compox_core.tasks.handler import TaskHandler
-from compox_core.tasks.live import LiveTask, LiveTasks
+from compox_core.tasks.live import LiveTasks
+from compox_core.tasks.live_task import LiveTask
 from compox_core.tasks.log import TaskLog
 from compox_core.tasks.presence import Holder, Presence
 from compox_core.tasks.runner_cache import RunnerCache

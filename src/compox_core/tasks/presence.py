@@ -7,11 +7,11 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from compox_core.holder import Holder, host_mark, process_started, this_process
 from compox_core.identity import new_id, since_boot
 from compox_core.storage import SYSTEM, ObjectStore
+from compox_core.storage.telling import tell
 
 __all__ = ["PROCESSES", "Holder", "Presence", "host_mark", "process_started", "this_process"]
 
@@ -102,7 +102,12 @@ class Presence:
             try:
                 self.on_pause()
             except Exception as problem:  # it looks at jobs, of which each may fail in its own way; the beat was well
-                _say("After a pause of this process its jobs could not all be looked at: %s", problem)
+                tell(
+                    logger,
+                    logging.WARNING,
+                    "After a pause of this process its jobs could not all be looked at: %s",
+                    problem,
+                )
 
     def close(self) -> None:
         """End the thread and remove the object: what this process still holds is given up."""
@@ -114,7 +119,7 @@ class Presence:
         try:
             self._store.delete(SYSTEM, PROCESSES + self.incarnation)
         except OSError as problem:  # a StorageError is one; others remove the object once it stood still for long
-            _say("The heartbeat of this process could not be removed: %s", problem)
+            tell(logger, logging.WARNING, "The heartbeat of this process could not be removed: %s", problem)
 
     def _beat_forever(self) -> None:
         while not self._closed.wait(self._heartbeat):
@@ -122,12 +127,12 @@ class Presence:
                 self.beat_now()
             except Exception as problem:  # whatever it is, a process that lives must go on saying so
                 if not self._failing:
-                    _say("The heartbeat of this process cannot be stored, will try on: %s", problem)
+                    tell(
+                        logger,
+                        logging.WARNING,
+                        "The heartbeat of this process cannot be stored, will try on: %s",
+                        problem,
+                    )
                 self._failing = True
             else:
                 self._failing = False
-
-
-def _say(message: str, *facts: object) -> None:
-    with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-        logger.warning(message, *facts)

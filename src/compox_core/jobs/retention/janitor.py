@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 
 from compox_core.jobs.retention.report import Report
 from compox_core.jobs.retention.retention import Retention
+from compox_core.storage.telling import tell
 
 logger = logging.getLogger(__name__)
 
@@ -51,10 +51,8 @@ class Janitor:
                 self._retention.tell_ages()
                 _say(self._retention.sweep(ended=self._closed.is_set))
             except Exception as problem:  # whatever it is, a sweep that fails must not be the last
-                with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-                    logger.warning("The store could not be swept, will try again: %s", problem)
+                tell(logger, logging.WARNING, "The store could not be swept, will try again: %s", problem)
 
 
 def _say(report: Report) -> None:
-    with suppress(Exception):  # a handler that an algorithm gave to `logging` may raise
-        logger.log(logging.INFO if report.count else logging.DEBUG, "%s", report)
+    tell(logger, logging.INFO if report.count else logging.DEBUG, "%s", report)
