@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 
 import compox_core as cx
 from compox_core.data import GenericSchema, ImageSchema
+from compox_core.records import Job, JobKind
 from tests.engine.authors import image_runner, write_algorithm
 
 
@@ -467,6 +470,65 @@ def test_closing_without_waiting_leaves_no_record_running(
             assert record.error is not None
             assert (record.status, record.error.code) == ("FAILED", "engine_closed")
         assert other.executions.get(queued.id).status == "STOPPED"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no system call of that name")
+def test_a_fork_of_the_program_leaves_its_jobs_alone(tmp_path: Path) -> None:
+    """A child that closes what it finds, as it does when it exits, ends nothing of its parent's."""
+    with cx.Engine(tmp_path / "store") as engine:
+        wait = f"import os\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\nreturn data"
+        deploy(engine, tmp_path, wait)
+        handle = engine.submit("sample", IMAGE)
+        eventually(lambda: handle.status == "RUNNING")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                engine.close(wait=False)
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        (tmp_path / "go").touch()
+        assert handle.wait(60).status == "COMPLETED"
+    with cx.Engine(tmp_path / "store") as other:
+        assert other.executions.get(handle.id).status == "COMPLETED"
+
+
+def test_a_job_that_is_queued_twice_is_stopped(tmp_path: Path) -> None:
+    """The request reaches the run that goes on, not only the one that waits."""
+    with cx.Engine(tmp_path / "store") as engine:
+        deploy(engine, tmp_path, "while True:\n    self.set_progress(0.5); time.sleep(0.01)")
+        handle = engine.submit("sample", IMAGE)
+        eventually(lambda: handle.progress == 0.5)
+        engine._open_parts.desk.executor.submit(Job(JobKind.EXECUTION, handle.id))
+        handle.stop()
+        assert handle.wait(60).status == "STOPPED"
+
+
+def test_a_stop_needs_no_new_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None can be started when the interpreter exits, which is when an engine that nobody closed is closed."""
+    engine = cx.Engine(tmp_path / "store")
+    deploy(engine, tmp_path, "self.set_progress(0.5)\nwhile True:\n    time.sleep(0.01)")
+    handle = engine.submit("sample", IMAGE)
+    eventually(lambda: handle.progress == 0.5)
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    engine.close(wait=False)
+    monkeypatch.undo()
+    with cx.Engine(tmp_path / "store") as other:
+        record = other.executions.get(handle.id)
+        assert (record.status, record.stopped_by) == ("STOPPED", "exception")
+
+
+def test_a_time_limit_may_be_long(tmp_path: Path) -> None:
+    """Longer than the system can wait."""
+    with cx.Engine(tmp_path / "store") as engine:
+        deploy(engine, tmp_path, "return data")
+        assert engine.submit("sample", IMAGE, timeout_s=1e11).wait(60).status == "COMPLETED"
 
 
 def test_records_can_be_listed_and_deleted(engine: cx.Engine, tmp_path: Path) -> None:

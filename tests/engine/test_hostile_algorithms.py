@@ -269,3 +269,16 @@ def test_a_parameter_that_no_record_can_hold_is_refused_by_name(value: Any, tmp_
         assert caught.value.details["parameter"] == "more"
         assert list(engine.executions.list()) == []
         assert list(engine.files.list()) == []
+
+
+@pytest.mark.parametrize("how", ["self.set_progress(x)", "self.task_handler.progress = x"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1"])
+def test_a_progress_that_is_none_is_refused(how: str, value: str, tmp_path: Path) -> None:
+    """By either way, and the record can be read by everybody."""
+    with cx.Engine(tmp_path / "store") as engine:
+        deploy(engine, tmp_path, f"x = float('{value}')\n{how}\nreturn data")
+        handle = engine.submit("sample", IMAGE)
+        handle.wait(60)
+    with cx.Engine(tmp_path / "store") as other:
+        record = other.executions.get(handle.id)
+    assert (record.status, record.error and record.error.code) == ("FAILED", "invalid_progress")

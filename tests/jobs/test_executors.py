@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from compox_core.errors import StateError
+from compox_core.errors import StateError, StorageError
 from compox_core.jobs import Executor, InlineExecutor, LocalRun, ThreadExecutor
 from compox_core.jobs.ladder import ThreadLadder
 from compox_core.records import Job, JobKind
@@ -123,3 +123,25 @@ def test_a_queued_job_can_be_taken_back() -> None:
     executor.close(None)
     assert seen == ["1"]
     assert not InlineExecutor(Calls(work), Stop()).cancel(job(1))
+
+
+@pytest.mark.parametrize("problem", [StorageError("full"), RuntimeError("can't start new thread")])
+def test_a_job_that_cannot_begin_is_tried_again(problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps it from that; the others are not held back for long."""
+    monkeypatch.setattr("compox_core.jobs.executors.RETRY_SECONDS", 0.01)
+    seen: list[str] = []
+    done = threading.Event()
+
+    def run(given: Job) -> None:
+        seen.append(given.id)
+        if len(seen) < 4:
+            raise problem
+        if given == job(2):
+            done.set()
+
+    executor = threads(run, 1)
+    executor.submit(job(1))
+    executor.submit(job(2))
+    assert done.wait(60)
+    assert executor.close(None) == []
+    assert seen == ["1", "1", "1", "1", "2"]

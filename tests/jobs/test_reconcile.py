@@ -233,6 +233,16 @@ class TestJobsThatHadBegun:
         assert last.error is not None
         assert "(attempt 2 of 2)" in last.error.message
 
+    def test_a_retry_that_nobody_may_begin(self, scene: Scene) -> None:
+        """A job of a program that is no server ends with it, and nothing is promised."""
+        scene.job(retries=1, resume=False)
+        scene.tasks.claim("a", 1, DEAD)
+        scene.reconciler.run_once()
+        last = scene.tasks.load("a")
+        assert (last.status, last.attempt, scene.queue()) == (TaskStatus.FAILED, 1, [])
+        assert last.error is not None
+        assert (last.error.code, "will begin" in last.log) == ("worker_lost", False)
+
     def test_a_retry_at_home(self, scene: Scene) -> None:
         """Where the home of a job lives and only its worker is lost, the home submits it again."""
         scene.job(home=ALIVE, retries=1)

@@ -155,6 +155,7 @@ def test_one_record_that_cannot_be_stored_stops_no_other(store: Refusing) -> Non
     ]
     store.method, store.count, store.problem = "save", 1, TypeError("a defect")
     for record in records:
+        store.create(record, HOLDER, resume=False)
         task = tasks.add(record)
         assert task.claim(HOLDER)
         task.update(status=TaskStatus.RUNNING)
@@ -175,11 +176,13 @@ def test_a_deleted_record_is_not_stored_again(store: Refusing) -> None:
     """An ended run whose end waits for the store is forgotten with its record."""
     tasks = LiveTasks(Stores(store), 1000)
     record = ExecutionRecord(execution_id=new_id(), algorithm_id="a", input_dataset_ids=[], time_submitted=utc_now())
+    store.create(record, HOLDER, resume=False)
     task = tasks.add(record)
     assert task.claim(HOLDER)
     store.method, store.count = "save", 1
     task.finish(TaskStatus.COMPLETED)
     tasks.forget(task.id)
+    store.delete(task.id)
     tasks.close()
     assert list(store.ids()) == []
 
@@ -193,6 +196,35 @@ def test_an_attempt_begins_once(store: Refusing) -> None:
     assert late.done.is_set()
     assert task.finish(TaskStatus.COMPLETED)
     assert not LiveTask(task.snapshot(), store, 1000, lambda: None).claim(OTHER)
+
+
+def test_a_job_that_was_stopped_and_deleted_elsewhere_does_not_begin(store: Refusing) -> None:
+    """Neither its claim nor its end is there any more, and yet the process in whose queue it waits lets it go."""
+    record = ExecutionRecord(execution_id=new_id(), algorithm_id="a", input_dataset_ids=[], time_submitted=utc_now())
+    store.create(record, HOLDER, resume=False)
+    waits = LiveTask(record, store, 1000, lambda: None)
+    elsewhere = LiveTask(record, store, 1000, lambda: None)
+    assert elsewhere.claim(OTHER)
+    elsewhere.finish(TaskStatus.STOPPED)
+    store.delete(record.task_id)
+    assert not waits.claim(HOLDER)
+    assert (list(store.ids()), list(store.open_jobs())) == ([], [])
+
+
+def test_a_job_whose_end_is_not_stored_yet_stays(store: Refusing) -> None:
+    """It is not begun again in place of that, whoever brings it once more."""
+    tasks = LiveTasks(Stores(store), 1000)
+    record = ExecutionRecord(execution_id=new_id(), algorithm_id="a", input_dataset_ids=[], time_submitted=utc_now())
+    store.create(record, HOLDER, resume=False)
+    task = tasks.add(record)
+    assert task.claim(HOLDER)
+    store.method, store.count = "decide", 1
+    task.finish(TaskStatus.COMPLETED)
+    assert tasks.add(record) is task
+    task.flush()
+    tasks.settle(task)
+    assert tasks.add(record) is not task
+    tasks.close()
 
 
 def test_a_claim_that_comes_after_the_end_is_given_up(store: Refusing) -> None:

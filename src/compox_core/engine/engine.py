@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -71,6 +72,7 @@ class Engine(Host):
         self._lock = threading.RLock()
         self._parts: Parts | None = None
         self._inbox = Inbox()
+        self._pid = os.getpid()
         self._closed = False
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -82,6 +84,7 @@ class Engine(Host):
                 raise StateError("This engine is closed: make a new one.", code="engine_closed")
             if self._parts is None:
                 self._parts = self._assemble()
+                self._pid = os.getpid()
                 atexit.register(self._close_at_exit)
         return self
 
@@ -109,13 +112,15 @@ class Engine(Host):
         )
 
     def close(self, wait: bool = True) -> None:
-        """End the engine; a second call does nothing.
+        """End the engine; a second call does nothing, and so does one in a fork of the process that opened it.
 
         Args:
             wait: Let everything that was submitted run to its end first. Otherwise running tasks are asked to stop
                 and get 5 seconds for it; what has not begun is recorded as STOPPED, or waits for the next server where
                 this engine resumes queues.
         """
+        if self._pid != os.getpid():
+            return  # a fork of the program: what goes on is its parent's, and locks may be held for ever
         with self._lock:
             parts, self._parts = self._parts, None
             self._closed = True

@@ -39,8 +39,8 @@ class Inbox:
 
     def _run(self, desk: Desk, job: Job, closed: Callable[[], bool]) -> None:
         present = desk.live.get(job.id)
-        if present is not None and not present.done.is_set():
-            return  # it waits or runs here already
+        if present is not None and present.unsettled:
+            return  # it waits or runs here already, or has ended and the store is about to know
         stored = desk.live.stores.of(job.kind)
         try:
             record = stored.load(job.id)

@@ -141,7 +141,9 @@ class Tasks(Generic[R]):
         except BaseException:  # the store refused: the job waits on, or nobody would ever begin it
             self._desk.executor.submit(task.job)
             raise
-        if not stopped:
+        if not stopped and task.claimed and not task.done.is_set():
+            task.request_stop()  # it runs here: it was queued twice
+        elif not stopped:
             self._stored.clear_stop(task.id)  # another process has stopped it, and said so to this one
             self._desk.live.settle(task)
 

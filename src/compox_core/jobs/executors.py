@@ -45,6 +45,7 @@ class InlineExecutor:
     def close(self, timeout: float | None) -> list[Job]:
         """Take no more jobs; nothing is ever left over."""
         self._closed = True
+        self._ladder.close()
         return []
 
 
@@ -115,6 +116,7 @@ class ThreadExecutor:
                 lambda: not self._running and not self._queue,
                 None if deadline is None else max(deadline - time.monotonic(), 0),
             )
+            self._ladder.close()
             return left + self._left + list(self._running)
 
     def _give_up(self, task: LiveTask) -> None:
@@ -161,11 +163,13 @@ class ThreadExecutor:
         except NotFoundError:
             logger.warning("Job %s is not there any more.", job.id)
         except StorageError as problem:
-            logger.warning("Job %s cannot begin, will try again: %s", job.id, problem)
+            tell(logger, logging.WARNING, "Job %s cannot begin, will try again: %s", job.id, problem)
             return True
+        except KeyboardInterrupt as error:
+            tell(logger, logging.DEBUG, "Job %s ended with an exception.", job.id, exc_info=error)
         except BaseException as error:  # the thread must live on, or everything queued would wait for ever
-            level = logging.DEBUG if isinstance(error, KeyboardInterrupt) else logging.ERROR
-            tell(logger, level, "Job %s ended with an exception.", job.id, exc_info=error)
+            tell(logger, logging.ERROR, "Job %s did not begin, will try again.", job.id, exc_info=error)
+            return True  # what an algorithm raises is an outcome: where the job has begun, it has ended, too
         return False
 
 

@@ -26,7 +26,8 @@ class LocalRun:
         self._unload = unload
 
     def __call__(self, job: Job, ladder: ThreadLadder) -> None:
-        """Run the job. Raises StorageError where it could not begin, and KeyboardInterrupt."""
+        """Run the job. Raises StorageError and RuntimeError where it could not begin, and KeyboardInterrupt."""
+        ladder.start()
         task = self._lifecycle.begin(job)
         if task is None:
             return

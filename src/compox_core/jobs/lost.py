@@ -45,7 +45,7 @@ def _never(kind: JobKind, home: Holder) -> str:
     )
 
 
-def again(record: TaskRecord, holder: Holder) -> TaskRecord:
+def next_attempt(record: TaskRecord, holder: Holder) -> TaskRecord:
     """Return the record of a job that is to begin anew, with a line in its log that says why."""
     message = f"Attempt {record.attempt} of {record.retries + 1} lost its worker, {holder}; the next one will begin."
     return record.model_copy(update={"log": record.log + _line("WARNING", message)})

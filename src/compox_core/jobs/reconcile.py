@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from compox_core.errors import NotFoundError, StorageError
-from compox_core.jobs.lost import again, lost, never_begun, never_recorded
+from compox_core.jobs.lost import lost, never_begun, never_recorded, next_attempt
 from compox_core.jobs.queue_notes import QueueNotes
 from compox_core.records import Job, TaskRecord
 from compox_core.storage.telling import tell
@@ -166,7 +166,7 @@ class Reconciler:
             return None
         holder = holders.get(record.attempt)
         if holder is not None and not record.status.final:
-            record = self._decided(store, record, holder)
+            record = self._decided(store, record, holder, again=entry is None or entry.resume)
         return None if record is None else self._completed(store, job, entry, record)
 
     def _is_lost(self, holder: Holder) -> bool:
@@ -174,13 +174,19 @@ class Reconciler:
 
     # -- jobs that had begun ----------------------------------------------------------------------------------------
 
-    def _decided(self, store: TaskStore, record: TaskRecord, holder: Holder) -> TaskRecord | None:
-        """Decide about an attempt whose process is lost; return None where another decided first, who sees to it."""
+    def _decided(self, store: TaskStore, record: TaskRecord, holder: Holder, *, again: bool) -> TaskRecord | None:
+        """Decide about an attempt whose process is lost; return None where another decided first, who sees to it.
+
+        Args:
+            again: Whether another process may begin the job anew.
+        """
         if self._kept(store, record):
             return None  # it had ended before its process did, and the store had no room for that yet
-        if record.attempt <= record.retries:
+        if again and record.attempt <= record.retries:
             note = EndNote(decision="retry", by=self._presence.incarnation)
-            return store.requeue(again(record, holder), record.attempt) if self._counts(store, record, note) else None
+            if not self._counts(store, record, note):
+                return None
+            return store.requeue(next_attempt(record, holder), record.attempt)
         final = lost(record, holder)
         return final if self._counts(store, record, self._note(store, final)) else None
 

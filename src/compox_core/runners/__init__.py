@@ -1,6 +1,6 @@
 """What an algorithm's author subclasses."""
 
-from compox_core.runners.base import BaseRunner
+from compox_core.runners.base import BaseRunner, checked_progress
 from compox_core.runners.context import current_handler, current_run, current_runner_context
 from compox_core.runners.loaded import LoadedRunner
 from compox_core.runners.typed import (
@@ -21,6 +21,7 @@ __all__ = [
     "Image2SegmentationRunner",
     "LoadedRunner",
     "Segmentation2SegmentationRunner",
+    "checked_progress",
     "current_handler",
     "current_run",
     "current_runner_context",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import numbers
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,13 @@ if TYPE_CHECKING:
     from compox_core.data import DataSchema
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+
+def checked_progress(progress: Any) -> float:
+    """Return a progress as a float in [0, 1]. Raises InvalidInputError, which is a ValueError, for anything else."""
+    if not isinstance(progress, numbers.Real) or not 0 <= float(progress) <= 1:  # which NaN is not
+        raise InvalidInputError(f"The progress is a real number from 0 to 1, not {progress!r}", code="invalid_progress")
+    return float(progress)
 
 
 class BaseRunner:
@@ -160,11 +166,7 @@ class BaseRunner:
 
     def set_progress(self, progress: float) -> None:
         """Say how far the run is, as a real number in [0, 1]; costs microseconds. Raises ValueError for others."""
-        if not isinstance(progress, numbers.Real) or math.isnan(progress) or not 0 <= progress <= 1:
-            raise InvalidInputError(
-                f"set_progress takes a real number from 0 to 1, not {progress!r}.", code="invalid_progress"
-            )
-        self.task_handler.set_progress(float(progress))
+        self.task_handler.set_progress(checked_progress(progress))
 
     def log_message(self, message: str, logging_level: str = "INFO") -> None:
         """Write a line to the task's log. Levels: DEBUG (kept out of the record), INFO, WARNING, ERROR."""

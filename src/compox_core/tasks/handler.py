@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from compox_core.data import DataSchema, validate
 from compox_core.errors import CompoxError, InvalidInputError, NotFoundError, StateError
 from compox_core.records import AlgorithmVersion
-from compox_core.runners import current_handler
+from compox_core.runners import checked_progress, current_handler
 from compox_core.storage import ASSETS, FileStore, ObjectStore
 from compox_core.tasks.sessions import Session
 from compox_core.tasks.task import Task
@@ -78,9 +78,9 @@ class TaskHandler:
 
     @ours
     def set_progress(self, progress: float) -> None:
-        """Note the progress, a number in [0, 1]."""
+        """Note the progress, a real number in [0, 1]. Raises InvalidInputError for anything else."""
         self._task.check_stop()
-        self._task.set_progress(progress)
+        self._task.set_progress(checked_progress(progress))
 
     @property
     def progress(self) -> float:

@@ -44,7 +44,7 @@ class LiveTasks:
         task = LiveTask(record, self.stores.of(record.kind), self._log_limit, self._wake.set, self._emergency)
         with self._lock:
             present = self._active.get(task.id)
-            if present is not None and not present.done.is_set():
+            if present is not None and present.unsettled:
                 return present
             self._finished.pop(task.id, None)  # it has ended here once, and begins again
             if self._stopping:

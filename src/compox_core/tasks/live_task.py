@@ -288,6 +288,11 @@ class LiveTask:
             tell(logger, logging.WARNING, "Not even an emergency record of %s can be written: %s", self.id, problem)
 
     @property
+    def unsettled(self) -> bool:
+        """Whether it has not ended, or the store does not know yet how."""
+        return not self.done.is_set() or self._dirty
+
+    @property
     def unsaved(self) -> bool:
         """Whether the store does not know the latest."""
         return self._dirty

@@ -12,7 +12,8 @@ Under the collection of the kind:
 and in `stop-requests`, `<id>`.
 
     submit   .job, then the record
-    begin    the claim of n, then a look for the end of n: where there is one, the claim came too late and goes
+    begin    the claim of n, then a look for the end of n and for .job: where there is an end, or no .job any more,
+             the claim came too late and goes
     end      the end of n, then the record, then .job, the claims and the stop request go
 
 Nothing is ever decided by a clock or by reading before writing: of several processes that begin or end one attempt,
@@ -152,7 +153,9 @@ class TaskStore:
             if there is None or there.incarnation != holder.incarnation:
                 return False
             # An earlier try of ours reached the store, which then failed to say so.
-        if self._store.exists(self._collection, _end_key(task_id, attempt)):
+        # The ends of a job are deleted with its record; but then it has left the queue before.
+        ended = self._store.exists(self._collection, _end_key(task_id, attempt))
+        if ended or not self._store.exists(self._collection, f"queue/{task_id}.job"):
             self._store.delete(self._collection, key)
             return False
         return True
