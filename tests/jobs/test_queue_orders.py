@@ -187,3 +187,27 @@ class TestEveryOrder:
             {"h": accepter(retries), "w": watcher("watcher", "home", rounds=2), "r": runner("runner")},
             lambda store: None,
         )
+
+
+def remover(store: ObjectStore) -> None:
+    """Stop the job through another server before anybody begins it, and delete its record."""
+    tasks = executions(store)
+    task = LiveTask(tasks.load("a"), tasks, 10_000, lambda: None)
+    if task.claim(holder("watcher")):
+        task.finish(TaskStatus.STOPPED)
+        tasks.delete("a")
+        note(store, "deleted")
+
+
+def stays_deleted(store: ObjectStore) -> None:
+    """Judge whether a job that was stopped and deleted is run, or has come back."""
+    deleted, started = (store.exists(SYSTEM, f"noted/{what}") for what in ("deleted", "started.1"))
+    assert not (deleted and started)
+    assert not (deleted and store.exists(EXECUTIONS, "record/a"))
+
+
+def test_one_who_stops_and_deletes_it_elsewhere() -> None:
+    """Whoever has the job in its queue comes to it at any time, and does not begin what was deleted."""
+    search = Explorer(waiting_job(0), {"l": late("late"), "d": remover}, stays_deleted, stays_deleted)
+    search.explore(LIMIT)
+    assert search.ends
