@@ -20,6 +20,7 @@ from compox_core.jobs.processes.commands import Commands
 from compox_core.jobs.processes.events import Events
 from compox_core.jobs.processes.messages import Done, Open, Ready, Run, Taken
 from compox_core.jobs.processes.pipes import Pipes, flush_all, take_pipes
+from compox_core.jobs.processes.surroundings import Surroundings
 from compox_core.jobs.work import Outcome, Work, perform
 from compox_core.jobs.works import works
 from compox_core.records import JobKind, TaskStatus
@@ -37,14 +38,16 @@ class Child:
         self._commands = commands
         self._streams = WorkerStreams(lambda: commands.task)
         self._streams.put()
+        self._surroundings = Surroundings()
 
     def serve(self, bench: Workbench, todo: Mapping[JobKind, Work]) -> None:
         """Do jobs until the parent says that it is enough."""
         self._events.put(Ready())
         idle = bench.settings.inference.runner_idle_seconds
+        patience = None if idle is None else min(idle, threading.TIMEOUT_MAX)
         while True:
             try:
-                command = self._commands.inbox.get(timeout=idle)
+                command = self._commands.inbox.get(timeout=patience)
             except queue.Empty:
                 command = None
             if idle is not None:
@@ -63,10 +66,12 @@ class Child:
         task = ChildTask(run.number, record, self._events, self._commands.stopping)
         before = set(threading.enumerate())
         self._streams.put()
+        self._surroundings.restore()  # a thread of an earlier job may have changed them since
         self._commands.task = task
         try:
             outcome = perform(task, todo[kind], bench.runners.clear)
         finally:
+            self._surroundings.restore()
             self._streams.finish(task)
             self._commands.task = None
             task.close()
