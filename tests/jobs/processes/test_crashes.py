@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from compox_core.jobs.processes import spare
 from compox_core.records import ExecutionRecord, TaskStatus
 from tests.jobs.processes.shop import Shop, alive, dead, opened, told, until
 
@@ -160,7 +161,8 @@ def test_nonsense_on_the_private_pipe_is_an_error_and_not_a_hang(shop: Shop) -> 
 
 
 def test_workers_that_cannot_start_fail_the_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After three attempts, with what they said; once they can, the next job runs."""
+    """After a while, with what they said; once they can, the next job runs."""
+    monkeypatch.setattr(spare, "HOPELESS_SECONDS", 0.5)
     with opened(folder) as shop:
         launch = shop.executor._spare._launch
         good = launch.program
@@ -177,6 +179,7 @@ def test_workers_that_cannot_start_fail_the_job(folder: Path, monkeypatch: pytes
 
 def test_a_program_that_is_not_there_fails_the_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As when Python itself was removed meanwhile."""
+    monkeypatch.setattr(spare, "HOPELESS_SECONDS", 0.5)
     with opened(folder) as shop:
         monkeypatch.setattr(sys, "executable", str(folder / "nothing"))
         record = shop.run("print('tells 1')")

@@ -207,7 +207,7 @@ def test_secrets_reach_a_worker_by_the_pipe_alone(folder: Path) -> None:
         assert "the-" not in shown.replace("the-agent", "")
         assert "the-secret" not in repr(launch)
     finally:
-        worker.end(0)
+        worker.kill()
 
 
 def test_a_library_in_the_working_directory_is_not_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
+import pytest
+
 from compox_core.jobs.processes.slots import Slot, Slots, State
+from compox_core.jobs.processes.tickets import Ticket
 from compox_core.records import Job, JobKind
 
 
@@ -164,7 +169,108 @@ def test_a_slot_without_worker_gives_a_job_up_for_failing() -> None:
     slots.add(job("a"), device="cuda:0")
     slots.add(job("b"), device="cpu")
     cpu: Slot = slots.slots[0]
-    ticket = slots.take_any(cpu)
+    ticket = slots.take_unserved(cpu, math.inf)
     assert ticket is not None
     assert ticket.job.id == "b"
-    assert slots.take_any(cpu) is None
+    assert slots.take_unserved(cpu, math.inf) is None
+
+
+def test_a_job_that_nobody_free_takes_holds_nobody_up() -> None:
+    """It waits for a worker of its device; the one behind it has one started."""
+    slots = Slots(["cuda:0", "cpu"])
+    slots.idle(slots.slots[0], ())
+    slots.add(job("runs"), device="cuda:0")
+    assert given(slots) == {0: "runs"}
+    for number in range(3):
+        slots.add(job(f"waits {number}"), device="cuda:0")
+    slots.add(job("goes"), device="cpu")
+    assert [slot.number for slot in slots.match()] == [1]
+    slots.idle(slots.slots[1], ())
+    assert given(slots) == {0: "runs", 1: "goes"}
+
+
+def test_a_worker_that_starts_serves_only_whom_it_fits() -> None:
+    """For another device another one is started."""
+    slots = Slots(["cuda:0", "cpu", "cpu"])
+    slots.add(job("a"), device="cuda:0")
+    assert [slot.number for slot in slots.match()] == [0]
+    slots.add(job("b"), device="cpu")
+    assert [slot.number for slot in slots.match()] == [1]
+    assert slots.match() == []
+
+
+def test_none_is_started_where_it_was_not_asked_for() -> None:
+    """Idle ones get their jobs all the same."""
+    slots = Slots([None, None])
+    slots.idle(slots.slots[0], ())
+    slots.add(job("a"))
+    slots.add(job("b"))
+    assert [slot.number for slot in slots.match(start=False)] == [0]
+    assert [slot.number for slot in slots.match()] == [1]
+
+
+@pytest.mark.parametrize("session", [None, "s"])
+def test_many_jobs_cost_nothing_while_another_worker_is_free(
+    session: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for the busy one, by their device or by their session; each costs a few looks, not one at each."""
+    looks = [0]
+    takes, holds = Slot.takes, Slot.holds
+
+    def counted(self: Slot, ticket: Ticket) -> bool:
+        looks[0] += 1
+        return takes(self, ticket)
+
+    def counted_too(self: Slot, token: str) -> bool:
+        looks[0] += 1
+        return holds(self, token)
+
+    monkeypatch.setattr(Slot, "takes", counted)
+    monkeypatch.setattr(Slot, "holds", counted_too)
+    slots = started("cuda:0", "cpu")
+    count = 5000
+    for number in range(count):
+        slots.add(job(str(number)), device="cuda:0", session=session)
+        slots.match()
+    assert len(slots) == count - 1
+    for number in range(1, count):
+        end(slots, 0)
+        assert given(slots) == {0: str(number)}
+    assert looks[0] < 40 * count
+
+
+def test_jobs_of_a_session_and_others_keep_their_order() -> None:
+    """Also those that were found waiting for its worker, when it is not held there any more."""
+    slots = started(None, None)
+    for name in ("s1", "s2", "x1", "s3", "x2"):
+        slots.add(job(name), session="s" if name.startswith("s") else None)
+    assert given(slots) == {0: "s1", 1: "x1"}
+    end(slots, 1)
+    assert given(slots) == {0: "s1", 1: "x2"}
+    slots.add(job("x3"))
+    end(slots, 0)
+    assert given(slots) == {0: "s2", 1: "x2"}
+    end(slots, 1)
+    assert given(slots) == {0: "s2", 1: "x3"}
+    slots.add(job("s4"), session="s")
+    assert not slots.cancel(job("s2"))
+    assert slots.cancel(job("s3"))
+    slots.put_back(slots.slots[0])
+    slots.put_back(slots.slots[1])
+    assert len(slots) == 3
+    assert [each.id for each in slots.clear()] == ["s2", "x3", "s4"]
+    assert len(slots) == 0
+
+
+def test_a_job_is_given_up_only_where_nobody_could_run_it() -> None:
+    """Not while another worker lives that takes it, and not before it has waited long enough."""
+    slots = Slots(["cpu", "cpu", "cuda:0"])
+    ticket = slots.add(job("a"), device="cpu")
+    slots.idle(slots.slots[1], ())
+    assert slots.take_unserved(slots.slots[0], math.inf) is None
+    slots.empty(slots.slots[1])
+    slots.idle(slots.slots[2], ())
+    assert slots.take_unserved(slots.slots[0], ticket.since - 1) is None
+    assert slots.take_unserved(slots.slots[0], ticket.since) is ticket
+    slots.queue_again(ticket)
+    assert len(slots) == 1

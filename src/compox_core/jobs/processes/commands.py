@@ -30,7 +30,8 @@ class Commands:
         self.task: ChildTask | None = None
         self._stream = stream
         self._stopped = 0
-        self._parent = os.getppid()
+        mark = _own_mark()  # a parent that died while this process started is not its parent any more
+        self._parent = os.getppid() if mark is None else mark.pid
 
     def start(self) -> None:
         """Begin to read."""
@@ -41,18 +42,22 @@ class Commands:
         return self._stopped >= number
 
     def _read_forever(self) -> None:
-        lines = Lines()
         try:
-            while True:
-                self._wait()
-                data = self._stream.read(CHUNK)
-                if not data:
-                    break
-                for message in lines.feed(data):
-                    self._take(message)
-        except (OSError, MessageError) as problem:
+            self._read()
+        except Exception as problem:  # whatever it is: a worker that hears nothing any more is of no use
             print(f"The pipe of commands is broken: {problem}", file=sys.__stderr__, flush=True)
-        end_with_parent()
+        finally:
+            end_with_parent()
+
+    def _read(self) -> None:
+        lines = Lines()
+        while True:
+            self._wait()
+            data = self._stream.read(CHUNK)
+            if not data:
+                return
+            for message in lines.feed(data):
+                self._take(message)
 
     def _wait(self) -> None:
         # Where another child of the parent holds the pipe too (a fork that it made), the pipe does not end with it.
@@ -75,7 +80,13 @@ class Commands:
 
 def end_with_parent() -> NoReturn:
     """End this process at once, with everything that it has started."""
-    mark = Mark.read(os.environ.get(VARIABLE, ""))
-    if mark is not None:
-        ProcessTree(os.getpid(), mark).kill(worker=False)
-    os._exit(1)
+    try:
+        mark = _own_mark()
+        if mark is not None:
+            ProcessTree(os.getpid(), mark).kill(worker=False)
+    finally:
+        os._exit(1)
+
+
+def _own_mark() -> Mark | None:
+    return Mark.read(os.environ.get(VARIABLE, ""))

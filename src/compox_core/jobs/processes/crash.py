@@ -12,12 +12,20 @@ from compox_core.records import ErrorInfo
 from compox_core.records.plain import encodable
 
 
-def crash_error(status: int | None, tail: str, broken: str | None) -> ErrorInfo:
-    """Return the error of a job whose worker ended with that exit status, a negative one for a signal."""
+def crash_error(status: int | None, tail: str, broken: str | None, *, silent: bool = False) -> ErrorInfo:
+    """Return the error of a job whose worker ended with that exit status, a negative one for a signal.
+
+    `broken` is why what it said was not understood; `silent`: it could say nothing any more. It was killed for either.
+    """
     details: dict[str, Any] = {"exit_status": status, "signal": signal_name(status), "stderr": _shown(tail)}
     if broken is not None:
         details["broken"] = encodable(broken)
         message = "The worker process said something that cannot be understood, and was ended."
+    elif silent:
+        message = (
+            "The worker process could say nothing any more while it did this task, and was ended: somebody in it has "
+            "closed the pipe to its parent. Code may close only file descriptors that it has opened itself."
+        )
     else:
         message = f"The worker process {how_it_ended(status)} while it did this task."
     if details["stderr"]:

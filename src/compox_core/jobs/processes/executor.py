@@ -8,26 +8,29 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from compox_core.errors import CompoxError, NotFoundError, StorageError
+from compox_core.errors import NotFoundError, StorageError
 from compox_core.jobs.executors import RETRY_SECONDS, closed_error
 from compox_core.jobs.failures import error_info
 from compox_core.jobs.lifecycle import Lifecycle
+from compox_core.jobs.processes.endings import end_all
 from compox_core.jobs.processes.ladder import ProcessLadder
 from compox_core.jobs.processes.launch import Launch
 from compox_core.jobs.processes.slots import Slot, Slots, State
 from compox_core.jobs.processes.spare import NotStartedError, Spare
+from compox_core.jobs.processes.starts import Starts
 from compox_core.jobs.processes.supervision import Verdict, supervise
+from compox_core.jobs.processes.tickets import Ticket
 from compox_core.jobs.processes.tree import clear_up
 from compox_core.jobs.processes.worker import Worker
 from compox_core.jobs.work import Outcome
-from compox_core.records import AlgorithmTaskRecord, ErrorInfo, Job, TaskRecord, TaskStatus
+from compox_core.records import AlgorithmTaskRecord, Job, TaskRecord, TaskStatus
 from compox_core.settings.models import Stop
 from compox_core.tasks import LiveTask
 
 logger = logging.getLogger(__name__)
 
 STARTS = 3
-END_SECONDS = 1.0
+"""How many workers may die on a job before they have begun with it."""
 
 
 class ProcessExecutor:
@@ -63,7 +66,8 @@ class ProcessExecutor:
         self._calm = threading.Condition(self._lock)
         self._turns = [threading.Condition(self._lock) for _ in self._slots.slots]
         self._workers: dict[int, Worker] = {}
-        self._failed_starts = 0
+        self._left: list[Job] = []
+        self._starts = Starts()
         self._not_before = 0.0
         self._pid = os.getpid()
         self._started = False
@@ -123,16 +127,15 @@ class ProcessExecutor:
                 for worker in self._workers.values():
                     worker.wake()
             self._calm.wait_for(lambda: not self._busy() and (timeout is not None or not len(self._slots)), timeout)
-            left += self._slots.clear()  # what could not begin meanwhile
+            left += self._left + self._slots.clear()  # what could not begin meanwhile
             left += [slot.ticket.job for slot in self._busy() if slot.ticket is not None]
             self._ended = True  # from now on those who wait for the workers that run on say nothing any more
             for turn in self._turns:
                 turn.notify_all()
-            busy = {slot.number for slot in self._busy()}
-            endings = [(worker, 0 if number in busy else END_SECONDS) for number, worker in self._workers.items()]
-            endings += [(worker, END_SECONDS) for worker in self._spare.close()]
+            busy = [self._workers.pop(slot.number) for slot in self._busy() if slot.number in self._workers]
+            others = [*self._workers.values(), *self._spare.close()]
             self._workers.clear()
-        _end_all(endings)
+        end_all(others, busy)
         return left
 
     def _busy(self) -> list[Slot]:
@@ -142,7 +145,7 @@ class ProcessExecutor:
         """Let slots know what there is to do; call it with the lock."""
         if self._ended or time.monotonic() < self._not_before:
             return
-        for slot in self._slots.match():
+        for slot in self._slots.match(start=self._starts.allowed):
             self._turns[slot.number].notify_all()
 
     # -- in the thread of a slot ------------------------------------------------------------------------------------
@@ -165,7 +168,7 @@ class ProcessExecutor:
         try:
             self._new_worker(slot)
         except NotStartedError as problem:
-            self._not_started(slot, problem.info)
+            self._not_started(slot, problem)
         else:
             with self._lock:
                 self._slots.idle(slot, ())
@@ -175,69 +178,91 @@ class ProcessExecutor:
         def hold(worker: Worker) -> None:
             with self._lock:
                 self._workers[slot.number] = worker
-                if self._ended:
-                    worker.kill()
+                ended = self._ended
+            if ended:
+                worker.kill()
 
         worker = self._spare.take(hold)
         with self._lock:
-            self._failed_starts = 0
+            self._starts.succeeded()
         return worker
 
-    def _not_started(self, slot: Slot, error: ErrorInfo) -> None:
+    def _not_started(self, slot: Slot, problem: NotStartedError) -> None:
+        """Have a start tried again after a pause; fail a job that has waited for one too long."""
+        ticket = None
         with self._lock:
             if self._ended:
                 return
             self._workers.pop(slot.number, None)
-            self._failed_starts += 1
-            ticket = self._slots.take_any(slot) if self._failed_starts >= STARTS else None
-        logger.error("%s", error.message)
-        if ticket is not None:  # somebody must hear of it; the next job tries again
-            self._conclude_unstarted(ticket.job, Outcome(status=TaskStatus.FAILED, error=error))
+            if self._starts.failing(problem.patience):
+                ticket = self._slots.take_unserved(slot, time.monotonic() - problem.patience)
+        logger.error("%s", problem.info.message)
+        if ticket is not None:  # somebody must hear of it; the others go on waiting
+            self._fail_unstarted(ticket, problem)
         with self._lock:
             self._slots.empty(slot)
-            self._match()
             self._calm.notify_all()
+            pause = self._starts.failed(RETRY_SECONDS)
+            self._turns[slot.number].wait_for(lambda: self._ended or slot.state is not State.EMPTY, pause)
+            self._match()
 
-    def _conclude_unstarted(self, job: Job, outcome: Outcome) -> None:
+    def _fail_unstarted(self, ticket: Ticket, problem: NotStartedError) -> None:
         try:
-            task = self._lifecycle.begin(job)
-            if task is not None and outcome.error is not None:
-                task.write_log("ERROR", outcome.error.message)
-                self._lifecycle.conclude(task, outcome)
-        except CompoxError as problem:  # the reconciler finds the job again
-            logger.error("Job %s cannot be ended: %s", job.id, problem)
+            task = self._begin(ticket.job)
+        except StorageError as refused:
+            logger.warning("Job %s cannot be ended, will try again: %s", ticket.job.id, refused)
+            with self._lock:
+                if self._closed:
+                    self._left.append(ticket.job)
+                else:
+                    self._slots.queue_again(ticket)
+            return
+        if task is not None:
+            task.write_log("ERROR", problem.info.message)
+            self._conclude(task, Outcome(status=TaskStatus.FAILED, error=problem.info))
+
+    def _begin(self, job: Job) -> LiveTask | None:
+        """Claim a job; None where there is nothing to be done for it. Raises StorageError."""
+        try:
+            return self._lifecycle.begin(job)
+        except NotFoundError:
+            logger.warning("Job %s is not there any more.", job.id)
+        except StorageError:
+            raise
+        except Exception:  # a record that cannot be read, say; the slot must live on
+            logger.exception("Job %s cannot begin.", job.id)
+        return None
+
+    def _conclude(self, task: LiveTask, outcome: Outcome) -> None:
+        try:
+            self._lifecycle.conclude(task, outcome)
+        except Exception:  # as above; what the store refuses is kept and tried again elsewhere
+            logger.exception("The end of job %s could not be recorded.", task.id)
 
     def _run(self, slot: Slot) -> None:
         ticket = slot.ticket
         worker = self._workers.get(slot.number)
         assert ticket is not None
-        if worker is None or worker.gone:  # died while it had nothing to do
+        if worker is None or worker.gone or worker.broken is not None:  # while it had nothing to do
             with self._lock:
                 self._slots.put_back(slot)
-                self._leave(slot, None)
+            self._leave(slot, None)
             return
         try:
-            task = self._lifecycle.begin(ticket.job)
-        except NotFoundError:
-            logger.warning("Job %s is not there any more.", ticket.job.id)
-            task = None
+            task = self._begin(ticket.job)
         except StorageError as problem:
             logger.warning("Job %s cannot begin, will try again: %s", ticket.job.id, problem)
             self._put_back(slot)
             return
-        except Exception:  # a record that cannot be read, say; the slot must live on
-            logger.exception("Job %s cannot begin.", ticket.job.id)
-            task = None
         keep = task is None or self._run_task(slot, worker, task)
+        if not keep:
+            self._leave(slot, task)
+            return
         with self._lock:
-            if self._ended:
-                return
-            if keep:
+            if not self._ended:
                 self._slots.idle(slot, self._workers[slot.number].sessions)
                 self._match()
                 self._calm.notify_all()
-            else:
-                self._leave(slot, task)
 
     def _run_task(self, slot: Slot, worker: Worker, task: LiveTask) -> bool:
         """Run a job that has begun, to its end; return whether its worker may do another."""
@@ -252,23 +277,45 @@ class ProcessExecutor:
         with self._lock:
             if self._ended:  # `close` has returned the job as left over, and its end is said elsewhere
                 return False
-        try:
-            self._lifecycle.conclude(task, verdict.outcome)
-        except Exception:  # as above; what the store refuses is kept and tried again elsewhere
-            logger.exception("The end of job %s could not be recorded.", task.id)
+        self._conclude(task, verdict.outcome)
         return verdict.keep
 
     def _supervise(self, slot: Slot, worker: Worker, task: LiveTask) -> Verdict:
         """Have a job done, by another worker where the first died before it began, as idle ones may at any moment."""
-        for _ in range(STARTS):
+        for left in reversed(range(STARTS)):
             self._tell_lost_session(task)
             verdict = supervise(worker, task, slot.device, self._ladder)
             if not verdict.untouched or self._ended:
                 return verdict
             with self._lock:
                 self._slots.lose(slot)
-            worker = self._new_worker(slot)
+            if left:
+                another = self._another_worker(slot, task)
+                if another is None:
+                    return Verdict(Outcome(status=TaskStatus.STOPPED), keep=False)
+                worker = another
         raise NotStartedError("all ended before they began with the job.", worker.tail())
+
+    def _another_worker(self, slot: Slot, task: LiveTask) -> Worker | None:
+        """Return a new worker for a job that has begun and cannot go back; None where it is stopped meanwhile."""
+
+        def wake() -> None:
+            with self._lock:
+                self._turns[slot.number].notify_all()
+
+        began = time.monotonic()
+        task.on_stop(wake)
+        while not task.stop_requested.is_set():
+            try:
+                return self._new_worker(slot)
+            except NotStartedError as problem:
+                if self._ended or time.monotonic() - began >= problem.patience:
+                    raise
+                logger.error("%s", problem.info.message)
+            with self._lock:
+                pause = self._starts.failed(RETRY_SECONDS)
+                self._turns[slot.number].wait_for(lambda: self._ended or task.stop_requested.is_set(), pause)
+        return None
 
     def _tell_lost_session(self, task: LiveTask) -> None:
         with self._lock:
@@ -280,17 +327,29 @@ class ProcessExecutor:
             )
 
     def _leave(self, slot: Slot, task: LiveTask | None) -> None:
-        """Give the worker of a slot up; call it with the lock."""
-        worker = self._workers.pop(slot.number, None)
+        """Give the worker of a slot up, whatever it is doing: no slot lets go of one that lives."""
+        worker = self._workers.get(slot.number)
+        if worker is not None:
+            worker.kill()
         tokens = set(worker.sessions) if worker is not None else set()
         token = None if task is None else _session(task.record)
-        self._slots.empty(slot, tokens if token is None else {*tokens, token})
-        self._match()
-        self._calm.notify_all()
+        with self._lock:
+            if self._ended:
+                return
+            self._workers.pop(slot.number, None)
+            self._slots.empty(slot, tokens if token is None else {*tokens, token})
+            self._match()
+            self._calm.notify_all()
 
     def _put_back(self, slot: Slot) -> None:
         """Have a job tried again that could not begin, and all others wait as long: their claims go to that store."""
         with self._lock:
+            if self._closed and slot.ticket is not None:
+                self._left.append(slot.ticket.job)
+                self._slots.idle(slot, slot.sessions)
+                self._match()
+                self._calm.notify_all()
+                return
             self._slots.put_back(slot)
             self._calm.notify_all()
             self._not_before = time.monotonic() + RETRY_SECONDS
@@ -301,12 +360,3 @@ class ProcessExecutor:
 
 def _session(record: TaskRecord | None) -> str | None:
     return (record.session_token or None) if isinstance(record, AlgorithmTaskRecord) else None
-
-
-def _end_all(endings: Sequence[tuple[Worker, float]]) -> None:
-    """End workers, all at a time, each with the seconds that it may take to end by itself."""
-    threads = [threading.Thread(target=worker.end, args=(grace,), daemon=True) for worker, grace in endings]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

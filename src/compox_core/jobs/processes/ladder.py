@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -62,4 +63,4 @@ class ProcessLadder:
                     return True
                 if left <= 0:
                     return False
-                worker.changed.wait(left if again is None else min(left, AGAIN_SECONDS))
+                worker.changed.wait(min(left, threading.TIMEOUT_MAX if again is None else AGAIN_SECONDS))

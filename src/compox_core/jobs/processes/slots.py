@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from compox_core.jobs.processes.tickets import Fate, Ticket, Tickets
 from compox_core.records import Job
 
 LOST_KEPT = 1000
-
-
-@dataclass(frozen=True)
-class Ticket:
-    """A job that waits.
-
-    `device` is the runtime device that it needs, None for any. `session` is the token of its session. `taste` is the
-    same for jobs that need the same loaded runner.
-    """
-
-    job: Job
-    order: int
-    device: str | None = None
-    session: str | None = None
-    taste: str | None = None
 
 
 class State(Enum):
@@ -70,7 +55,7 @@ class Slots:
 
     def __init__(self, devices: Sequence[str | None]) -> None:
         self.slots = [Slot(number, device) for number, device in enumerate(devices)]
-        self._queue: list[Ticket] = []
+        self._queue = Tickets()
         self._orders = itertools.count()
         self._turns = itertools.count(1)
         self._lost: OrderedDict[str, None] = OrderedDict()
@@ -85,36 +70,48 @@ class Slots:
         ticket = Ticket(job, next(self._orders), device, session, taste)
         if not any(slot.takes(ticket) for slot in self.slots):
             ticket = Ticket(job, ticket.order, None, session, taste)
-        self._queue.append(ticket)
+        self._queue.add(ticket)
         return ticket
 
     def put_back(self, slot: Slot) -> None:
         """Take a job from a slot and queue it where it was."""
         ticket = slot.ticket
         if ticket is not None:
-            bisect.insort(self._queue, ticket, key=lambda waiting: waiting.order)
+            self._queue.add(ticket)
         self.idle(slot, slot.sessions)
+
+    def queue_again(self, ticket: Ticket) -> None:
+        """Queue a job where it was that was taken to be failed, and could not be."""
+        self._queue.add(ticket)
 
     def cancel(self, job: Job) -> bool:
         """Take a job from the queue; return whether it was there."""
-        for position, ticket in enumerate(self._queue):
-            if ticket.job == job:
-                del self._queue[position]
-                return True
-        return False
+        return self._queue.cancel(job)
 
     def clear(self) -> list[Job]:
         """Empty the queue; return what was in it."""
-        jobs = [ticket.job for ticket in self._queue]
-        self._queue.clear()
-        return jobs
+        return self._queue.clear()
 
-    def take_any(self, slot: Slot) -> Ticket | None:
-        """Take the first job that a slot without a worker could run, to say that it cannot be run."""
-        for position, ticket in enumerate(self._queue):
-            if slot.takes(ticket):
-                return self._queue.pop(position)
-        return None
+    def take_unserved(self, slot: Slot, since: float) -> Ticket | None:
+        """Take the first job that has waited since then or longer for a slot without a worker, to say that it fails.
+
+        One that another slot could run, which has a worker, waits for that.
+        """
+        served = [other for other in self.slots if other.state in (State.IDLE, State.BUSY)]
+        found: list[Ticket] = []
+
+        def decide(ticket: Ticket) -> Fate:
+            if found:
+                return Fate.ENOUGH
+            if self._holder(ticket) is not None:
+                return Fate.BOUND
+            if not slot.takes(ticket) or ticket.since > since or any(other.takes(ticket) for other in served):
+                return Fate.NO_LANE
+            found.append(ticket)
+            return Fate.TAKEN
+
+        self._queue.walk(decide)
+        return found[0] if found else None
 
     # -- the slots --------------------------------------------------------------------------------------------------
 
@@ -146,40 +143,42 @@ class Slots:
         del self._lost[session]
         return True
 
-    def match(self) -> list[Slot]:
-        """Give jobs to idle slots, and have empty ones started for what is left; return the slots that changed."""
+    def match(self, *, start: bool = True) -> list[Slot]:
+        """Give jobs to idle slots, have empty ones started for what is left; return the slots that changed.
+
+        Without `start` none is started.
+        """
         changed: list[Slot] = []
         idle = [slot for slot in self.slots if slot.state is State.IDLE]
-        unserved: list[Ticket] = []
-        free = [slot for slot in self.slots if slot.state is State.EMPTY]
-        starting = sum(slot.state is State.STARTING for slot in self.slots)
-        taken: set[int] = set()
-        for ticket in self._queue:
-            if not idle and len(unserved) >= len(free) + starting:
-                break
-            slot = self._choose(ticket, idle)
+        free = [slot for slot in self.slots if start and slot.state is State.EMPTY]
+        starting = [slot for slot in self.slots if slot.state is State.STARTING]  # they will serve as many
+
+        def decide(ticket: Ticket) -> Fate:
+            if not idle and not free:
+                return Fate.ENOUGH
+            holder = self._holder(ticket)
+            if holder is not None and holder not in idle:
+                return Fate.BOUND
+            slot = holder or self._choose(ticket, idle)
             if slot is not None:
                 idle.remove(slot)
-                taken.add(ticket.order)
                 self._give(slot, ticket)
                 changed.append(slot)
-            elif self._holder(ticket) is None:
-                unserved.append(ticket)
-        if taken:
-            self._queue = [ticket for ticket in self._queue if ticket.order not in taken]
-        # Those that are starting already will serve as many.
-        for ticket in unserved[starting:]:
-            slot = next((slot for slot in free if slot.takes(ticket)), None)
-            if slot is not None:
-                free.remove(slot)
-                slot.state = State.STARTING
-                changed.append(slot)
+                return Fate.TAKEN
+            for slots in (starting, free):
+                slot = next((slot for slot in slots if slot.takes(ticket)), None)
+                if slot is not None:
+                    slots.remove(slot)
+                    if slots is free:
+                        slot.state = State.STARTING
+                        changed.append(slot)
+                    return Fate.KEPT
+            return Fate.NO_LANE
+
+        self._queue.walk(decide)
         return changed
 
     def _choose(self, ticket: Ticket, idle: list[Slot]) -> Slot | None:
-        holder = self._holder(ticket)
-        if holder is not None:
-            return holder if holder in idle else None
         fitting = [slot for slot in idle if slot.takes(ticket)]
         if not fitting:
             return None

@@ -17,12 +17,27 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 120.0
 
 
-class NotStartedError(Exception):
-    """A worker process could not be started; `info` is what a record says of it."""
+GIVE_UP_SECONDS = 30.0
+"""How long a job waits while no worker can be started, for want of memory, processes, descriptors or time."""
+HOPELESS_SECONDS = 5.0
+"""The same where a worker ended by itself, saying why, or its program is not there: waiting changes that rarely."""
 
-    def __init__(self, why: str, tail: str = "") -> None:
+
+class NotStartedError(Exception):
+    """A worker process could not be started; `info` is what a record says of it.
+
+    `hopeless`: because of what is installed, more likely than of how busy the machine is at the moment.
+    """
+
+    def __init__(self, why: str, tail: str = "", *, hopeless: bool = False) -> None:
         super().__init__(why)
         self.info = start_error(why, tail)
+        self.hopeless = hopeless
+
+    @property
+    def patience(self) -> float:
+        """How long such failures last, in seconds, before somebody must hear of them."""
+        return HOPELESS_SECONDS if self.hopeless else GIVE_UP_SECONDS
 
 
 class Spare:
@@ -43,7 +58,7 @@ class Spare:
             try:
                 worker = self._start()
             except Exception as problem:  # no program, no memory, no threads, settings that JSON cannot hold
-                raise NotStartedError(said(problem)) from problem
+                raise NotStartedError(said(problem), hopeless=not _passes(problem)) from problem
         tell(worker)
         with worker.changed:
             worker.changed.wait_for(lambda: worker.ready or worker.gone, START_SECONDS)
@@ -52,14 +67,13 @@ class Spare:
             return worker
         worker.kill()
         how = how_it_ended(worker.status) if worker.gone else f"was not ready after {START_SECONDS:.0f} seconds"
-        raise NotStartedError(f"it {how}.", worker.tail())
+        by_itself = worker.status is not None and worker.status >= 0
+        raise NotStartedError(f"it {how}.", worker.tail(), hopeless=worker.gone and by_itself)
 
     def refill(self) -> None:
         """Start the worker that is kept in reserve, where there is none."""
-        if not self._keep:
-            return
         with self._lock:
-            if self._waiting is not None and not self._waiting.gone:
+            if not self._keep or (self._waiting is not None and not self._waiting.gone):
                 return
             try:
                 self._waiting = self._start()
@@ -77,3 +91,10 @@ class Spare:
         worker = Worker(self._launch, next(self._numbers))
         worker.start()
         return worker
+
+
+def _passes(problem: Exception) -> bool:
+    """Return whether the machine is short of something; a thread that cannot be started is a RuntimeError."""
+    if isinstance(problem, OSError):
+        return not isinstance(problem, FileNotFoundError | NotADirectoryError | PermissionError)
+    return isinstance(problem, RuntimeError | MemoryError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from dataclasses import dataclass
 
@@ -27,15 +28,20 @@ class Verdict:
 
 def supervise(worker: Worker, task: LiveTask, device: str | None, ladder: ProcessLadder) -> Verdict:
     """Have a worker do a job and return how it ended: by itself, by a stop, out of time, or with its process."""
-    worker.assign(task, device)
-    _wait(worker, task)
-    asked = None if worker.settled else time.monotonic()
-    if asked is not None:
-        task.rung = ladder.climb(worker)
-    verdict = _verdict(worker, task, asked is not None)
-    if not verdict.keep:
-        worker.kill()
-    worker.release()
+    asked: float | None = None
+    keep = False
+    try:
+        worker.assign(task, device)
+        _wait(worker, task)
+        if not worker.settled:
+            asked = time.monotonic()
+            task.rung = ladder.climb(worker)
+        verdict = _verdict(worker, task, asked is not None)
+        keep = verdict.keep
+    finally:
+        if not keep:
+            worker.kill()
+        worker.release()
     if asked is not None:
         task.write_log("INFO", f"It ended {time.monotonic() - asked:.3f} seconds after it was told to stop.")
     return verdict
@@ -50,7 +56,7 @@ def _wait(worker: Worker, task: LiveTask) -> None:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 break
-            worker.changed.wait(left)
+            worker.changed.wait(None if left is None else min(left, threading.TIMEOUT_MAX))
         else:
             return
     task.time_out()
@@ -58,7 +64,7 @@ def _wait(worker: Worker, task: LiveTask) -> None:
 
 def _verdict(worker: Worker, task: LiveTask, told: bool) -> Verdict:
     outcome = worker.outcome
-    if outcome is None and not told and not worker.taken and worker.broken is None:
+    if outcome is None and not told and not worker.taken and worker.broken is None and not worker.silent:
         return Verdict(Outcome(status=TaskStatus.FAILED), keep=False, untouched=True)
     if outcome is None:
         return Verdict(_without_word(worker, task, told), keep=False)
@@ -73,7 +79,7 @@ def _verdict(worker: Worker, task: LiveTask, told: bool) -> Verdict:
 
 def _without_word(worker: Worker, task: LiveTask, told: bool) -> Outcome:
     if not told:
-        error = crash_error(worker.status, worker.tail(), worker.broken)
+        error = crash_error(worker.status, worker.tail(), worker.broken, silent=worker.silent)
         task.write_log("ERROR", error.message)
         return Outcome(status=TaskStatus.FAILED, error=error)
     if task.rung is None:  # by itself, or by the signal that was to raise an exception in it

@@ -37,7 +37,7 @@ from compox_core.jobs.processes.messages import (
     encode,
 )
 from compox_core.jobs.processes.native import NativeOutput
-from compox_core.jobs.processes.tree import ProcessTree, ended_but_held
+from compox_core.jobs.processes.tree import KILL, End, ProcessTree, await_end
 from compox_core.jobs.processes.windows_job import WindowsJob
 from compox_core.jobs.work import Outcome
 from compox_core.records import TaskRecord
@@ -49,6 +49,8 @@ FromJob = Taken | Progress | Log | Update | Posted | Withdrawn | Done
 
 CHUNK = 64 * 1024
 DRAIN_SECONDS = 5.0
+EXIT_SECONDS = 2.0
+"""How long a process may live on after the end of what it says; one with a GPU takes its time to end."""
 
 
 class Worker:
@@ -64,8 +66,9 @@ class Worker:
         outcome: How its job ended; None until then.
         leftovers: The job left threads behind that a program would wait for.
         sessions: The tokens of the sessions that live in it.
-        status: The exit status, negative for a signal; None while it lives.
+        status: The exit status, negative for a signal; None while it lives, and where the system did not tell it here.
         broken: Why what it said could not be understood.
+        silent: It lived on after the end of what it said, and was killed.
     """
 
     def __init__(self, launch: Launch, number: int) -> None:
@@ -79,17 +82,19 @@ class Worker:
         self.sessions: frozenset[str] = frozenset()
         self.status: int | None = None
         self.broken: str | None = None
+        self.silent = False
         self._launch = launch
         self._mark = Mark.of(launch.holder, number)
         self._marker = f"\x1ecompox {secrets.token_hex(8)} "
         self._native = NativeOutput(self._marker, self._native_line, self._native_end)
         self._task: LiveTask | None = None
         self._jobs = 0
-        self._silent = 0
+        self._drained = 0
         self._heard = 0
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._signals = threading.Lock()
         self._reaped = False
+        self._over = threading.Event()
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -103,8 +108,11 @@ class Worker:
                 self._job.hold(int(process._handle))  # type: ignore[attr-defined]  # it has started nothing yet
             self._attend(process)
         except BaseException:  # no thread to be had, say
-            process.kill()
-            process.wait()
+            with self._signals:
+                process.kill()
+                process.wait()
+                self._reaped = True
+            self._let_go()
             raise
 
     def _attend(self, process: subprocess.Popen[bytes]) -> None:
@@ -168,7 +176,7 @@ class Worker:
         with self.changed:
             while True:
                 heard = self._heard
-                if self.changed.wait_for(lambda: self._silent >= self._jobs or self.gone, seconds):
+                if self.changed.wait_for(lambda: self._drained >= self._jobs or self.gone, seconds):
                     return True
                 if self._heard == heard:
                     return False
@@ -202,16 +210,15 @@ class Worker:
             if not self._reaped:
                 self._tree.kill(seconds=seconds)
 
-    def end(self, grace: float) -> None:
-        """Have it end, by itself where it waits for jobs and does so within `grace` seconds."""
+    def bid_end(self) -> None:
+        """Have it end by itself once its job is done; nothing can be told to it after this."""
         self.send(Exit())
         self._outbox.put(None)
+
+    def wait_gone(self, seconds: float) -> bool:
+        """Wait for its end; return whether it came."""
         with self.changed:
-            if self.changed.wait_for(lambda: self.gone, grace if self.ready else 0):
-                return
-        self.kill()
-        with self.changed:
-            self.changed.wait_for(lambda: self.gone, DRAIN_SECONDS)
+            return self.changed.wait_for(lambda: self.gone, max(seconds, 0))
 
     def has_children(self) -> bool:
         """Return whether something that it has started is alive."""
@@ -225,20 +232,39 @@ class Worker:
                     os.kill(self.pid, number)
 
     def _watch(self, readers: list[threading.Thread]) -> None:
-        held = ended_but_held(self._process)
+        """Notice the end of the process; whatever happens here, all who wait for that end hear of it."""
+        end = End(None, held=False)
+        try:
+            end = await_end(self._process)
+            self._clear(end)
+        finally:
+            with self._signals:
+                self._reaped = True
+            self._let_go()
+            for reader in readers:
+                reader.join(DRAIN_SECONDS)  # what it has started is dead, so the pipes have come to their end
+            if self._job is not None:
+                self._job.close()
+            with self.changed:
+                self.status = end.status
+                # One that was about to end when it was killed has kept the status that it had chosen.
+                self.silent = self.silent and (sys.platform == "win32" or end.status in (None, -KILL))
+                self.gone = True
+                self.changed.notify_all()
+
+    def _clear(self, end: End) -> None:
+        """Kill what an ended process has started, and only then give its number back to the system."""
         with self._signals:
-            self._tree.kill(worker=held)
-            status = self._process.wait()
-            self._reaped = True
+            try:
+                self._tree.kill(worker=end.held)
+            finally:
+                self._process.wait()
+                self._reaped = True
+
+    def _let_go(self) -> None:
+        """Have nobody wait for the process who serves its pipes."""
+        self._over.set()
         self._outbox.put(None)
-        for reader in readers:
-            reader.join(DRAIN_SECONDS)  # what it has started is dead, so the pipes have come to their end
-        if self._job is not None:
-            self._job.close()
-        with self.changed:
-            self.status = status
-            self.gone = True
-            self.changed.notify_all()
 
     # -- its pipes --------------------------------------------------------------------------------------------------
 
@@ -260,6 +286,11 @@ class Worker:
                 logger.error("Worker process %d is not understood and is ended: %s", self.pid, problem)
                 self.broken = str(problem)
                 self.kill()
+                return
+        if not self._over.wait(EXIT_SECONDS):
+            logger.error("Worker process %d says nothing any more and is ended.", self.pid)
+            self.silent = True
+            self.kill()
 
     def _read_output(self, pipe: IO[bytes]) -> None:
         with pipe:
@@ -313,7 +344,7 @@ class Worker:
 
     def _native_end(self, number: int) -> None:
         with self.changed:
-            self._silent = number
+            self._drained = number
             self.changed.notify_all()
 
 
