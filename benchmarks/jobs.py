@@ -109,7 +109,7 @@ def measure_stops(report: Report, folder: Path, times: int) -> None:
             execution = subject.submit()
             while "begun" not in subject.engine.executions.get(execution).log:
                 time.sleep(0.005)
-            time.sleep(0.1)
+            time.sleep(0.3)  # the algorithm comes to what it is to be stopped in
             began = time.perf_counter()
             subject.engine.executions.stop(execution)
             record = subject.engine.executions.wait(execution, 60)
