@@ -41,7 +41,14 @@ class Holder(BaseModel):
             return None
 
     def __str__(self) -> str:
+        if not self.pid:
+            return "a process of which no readable note is left"
         return f"process {self.pid} on {self.host.partition('|')[0]}"
+
+
+def unknown_process(note: str) -> Holder:
+    """Return the holder that a broken note of that name stands for: nobody ever shows that it lives."""
+    return Holder(incarnation=f"unreadable {note}", host="unknown", pid=0, started="")
 
 
 def this_process(incarnation: str) -> Holder:

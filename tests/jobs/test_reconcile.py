@@ -34,7 +34,8 @@ class Failing(MemoryStore):
 class Scene:
     """A store, and a process that reconciles it."""
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, lost: tuple[str, ...] = (), **arguments: Any) -> None:
+        self.lost = ("dead", "dead-too", *lost)
         self.store = Failing()
         self.tasks = executions(self.store)
         self.clock = Clock()
@@ -46,7 +47,7 @@ class Scene:
         reconciler = Reconciler(
             TaskStores(self.store),
             presence,
-            Fixed(self.store, "dead", "dead-too"),
+            Fixed(self.store, *self.lost),
             hand.submit,
             hand.knows,
             clock=self.clock,
@@ -354,8 +355,6 @@ class TestWhatWasLeftHalfDone:
 
 
 BROKEN: dict[str, Callable[[Scene], None]] = {
-    "index": lambda scene: scene.store.put(EXECUTIONS, "queue/a.job", b'{"home": 1'),
-    "claim": lambda scene: scene.store.put(EXECUTIONS, "queue/a.claim.0001", b"\xff"),
     "record": lambda scene: scene.store.put(EXECUTIONS, "record/a", b"[]"),
     "end": lambda scene: scene.store.put(EXECUTIONS, "end/a.0001", b""),
     "end's record": lambda scene: scene.store.put(
@@ -380,6 +379,34 @@ class TestTrouble:
         assert scene.hand.submitted == ["b"]
         assert scene.tasks.load("c").status is TaskStatus.FAILED
         assert "a.job" in scene.queue()
+
+    @pytest.mark.parametrize("content", [b"", b'{"home": 1', b"\xff", b"[]"])
+    def test_a_broken_index_object(self, content: bytes) -> None:
+        """Nobody is heard of that could be its owner, so the job is taken over."""
+        scene = Scene(lost=("unreadable queue/a.job",))
+        scene.job("a")
+        scene.store.put(EXECUTIONS, "queue/a.job", content)
+        scene.reconciler.run_once()
+        assert (scene.hand.submitted, scene.home()) == (["a"], "me")
+
+    @pytest.mark.parametrize("content", [b"", b'{"pid": 1', b"\xff", b"[]"])
+    def test_a_broken_claim(self, content: bytes) -> None:
+        """Nobody is heard of that could hold it, so its job ends as a lost one does."""
+        scene = Scene(lost=("unreadable queue/a.claim.0001",))
+        scene.job("a")
+        scene.store.put(EXECUTIONS, "queue/a.claim.0001", content)
+        scene.reconciler.run_once()
+        found = scene.tasks.load("a")
+        assert found.error is not None
+        assert (found.error.code, scene.queue()) == ("worker_lost", [])
+        assert "a process of which no readable note is left" in found.error.message
+
+    def test_a_broken_claim_is_watched_first(self, scene: Scene) -> None:
+        """Whoever wrote it may live."""
+        scene.job("a")
+        scene.store.put(EXECUTIONS, "queue/a.claim.0001", b"")
+        scene.reconciler.run_once()
+        assert scene.tasks.load("a").status is TaskStatus.PENDING
 
     def test_foreign_objects_in_the_queue(self, scene: Scene) -> None:
         """What is no object of ours is not looked at."""

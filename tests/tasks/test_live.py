@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
@@ -267,3 +268,31 @@ def test_an_attempt_that_is_to_be_tried_again_is_read_as_waiting(store: Refusing
     assert again.finish(TaskStatus.COMPLETED)
     assert store.load(task.id).status is TaskStatus.COMPLETED
     assert store.next_attempt(task.id) is None
+
+
+def test_what_fails_beside_it_does_not_end_the_flusher(
+    store: Refusing, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A defect in what is done every so often is told once; progress and requests to stop come through."""
+    monkeypatch.setattr("compox_core.tasks.live.STOP_POLL_SECONDS", 0.01)
+    monkeypatch.setattr("compox_core.tasks.live.FLUSH_SECONDS", 0.01)
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise ZeroDivisionError("a defect")
+
+    tasks = LiveTasks(Stores(store), 1000)
+    tasks.every.append(fail)
+    record = ExecutionRecord(execution_id=new_id(), algorithm_id="a", input_dataset_ids=[], time_submitted=utc_now())
+    store.create(record, HOLDER, resume=False)
+    task = tasks.add(record)
+    assert task.claim(HOLDER)
+    deadline = time.monotonic() + 60
+    while len(calls) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    store.request_stop(task.id)
+    assert task.stop_requested.wait(60)
+    tasks.close()
+    assert [entry.getMessage() for entry in caplog.records] == ["Will try again what failed: a defect"]

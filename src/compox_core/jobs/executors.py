@@ -8,7 +8,7 @@ import time
 from collections import deque
 from contextlib import suppress
 
-from compox_core.errors import NotFoundError, StateError, StorageError
+from compox_core.errors import NotFoundError, StateError
 from compox_core.jobs.ladder import ThreadLadder
 from compox_core.jobs.local import LocalRun
 from compox_core.records import Job
@@ -162,13 +162,10 @@ class ThreadExecutor:
             self._run(job, self._ladder)
         except NotFoundError:
             logger.warning("Job %s is not there any more.", job.id)
-        except StorageError as problem:
-            tell(logger, logging.WARNING, "Job %s cannot begin, will try again: %s", job.id, problem)
-            return True
         except KeyboardInterrupt as error:
             tell(logger, logging.DEBUG, "Job %s ended with an exception.", job.id, exc_info=error)
-        except BaseException as error:  # the thread must live on, or everything queued would wait for ever
-            tell(logger, logging.ERROR, "Job %s did not begin, will try again.", job.id, exc_info=error)
+        except BaseException as problem:  # the thread must live on, or everything queued would wait for ever
+            say_not_begun(job, problem)
             return True  # what an algorithm raises is an outcome: where the job has begun, it has ended, too
         return False
 
@@ -176,3 +173,9 @@ class ThreadExecutor:
 def closed_error() -> StateError:
     """Return the error for a job that comes after `close`."""
     return StateError("The engine is closed: it takes no more jobs. Open a new one.", code="engine_closed")
+
+
+def say_not_begun(job: Job, problem: BaseException) -> None:
+    """Log why a job could not begin that waits on; with the place where that is no failure of the store."""
+    cause = None if isinstance(problem, OSError) else problem
+    tell(logger, logging.WARNING, "Job %s cannot begin, will try again: %s", job.id, problem, exc_info=cause)

@@ -38,6 +38,7 @@ class LiveTasks:
         self._closed = threading.Event()
         self._flusher: threading.Thread | None = None
         self._stopping = False
+        self._complained = ""
 
     def add(self, record: TaskRecord) -> LiveTask:
         """Take a job in; one that is here already stays what it is."""
@@ -130,10 +131,19 @@ class LiveTasks:
             now = time.monotonic()
             if now - looked_for_stops >= STOP_POLL_SECONDS:
                 looked_for_stops = now
-                self._look_for_stops()
-                for call in self.every:
-                    call()
+                for call in (self._look_for_stops, *self.every):
+                    self._safely(call)
             self._drop_old()
+
+    def _safely(self, call: Callable[[], object]) -> None:
+        """Do something that must not end the flusher of all."""
+        try:
+            call()
+        except Exception as problem:  # whatever it is, it is tried again soon; the same is told once
+            if str(problem) != self._complained:
+                defect = None if isinstance(problem, OSError) else problem
+                tell(logger, logging.WARNING, "Will try again what failed: %s", problem, exc_info=defect)
+            self._complained = str(problem)
 
     def _flush_all(self) -> None:
         with self._lock:
@@ -162,13 +172,10 @@ class LiveTasks:
         waiting = [task for task in self.active() if not task.stop_requested.is_set()]
         if not waiting:
             return
-        try:
-            asked = self.stores.stops()
-            for task in waiting:
-                if task.id in asked:
-                    self.stop(task)
-        except StorageError as problem:
-            tell(logger, logging.WARNING, "Stop requests could not be read: %s", problem)
+        asked = self.stores.stops()
+        for task in waiting:
+            if task.id in asked:
+                self.stop(task)
 
     def drop_decided(self) -> None:
         """Stop what runs here though another process has decided about it, having taken this one for dead."""

@@ -33,6 +33,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from compox_core.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
+from compox_core.holder import unknown_process
 from compox_core.identity import utc_now
 from compox_core.records import JobKind, TaskRecord, TaskStatus
 from compox_core.storage import STOP_REQUESTS, ObjectInfo, ObjectStore, RecordStore
@@ -165,8 +166,12 @@ class TaskStore:
         self._store.delete(self._collection, _claim_key(task_id, attempt))
 
     def holder(self, task_id: str, attempt: int) -> Holder | None:
-        """Return which process has begun an attempt; None where nobody has."""
-        return self._note(_claim_key(task_id, attempt), Holder)
+        """Return which process has begun an attempt; None where nobody has.
+
+        A claim that cannot be read, which a power cut may leave, is that of a process nobody will ever hear of.
+        """
+        key = _claim_key(task_id, attempt)
+        return self._note(key, Holder, unknown_process(key))
 
     def next_attempt(self, task_id: str, first: int = 1) -> int | None:
         """Return the first attempt from `first` on that has no end, None where the job has ended."""
@@ -245,8 +250,9 @@ class TaskStore:
             yield job
 
     def entry(self, task_id: str) -> QueueEntry | None:
-        """Return whose a job is; None where it has ended, or never was."""
-        return self._note(f"queue/{task_id}.job", QueueEntry)
+        """Return whose a job is; None where it has ended, or never was. Where that cannot be read, a lost server's."""
+        key = f"queue/{task_id}.job"
+        return self._note(key, QueueEntry, QueueEntry(home=unknown_process(key), resume=True))
 
     def adopt(self, task_id: str, home: Holder, *, resume: bool, held: bool = True) -> None:
         """Say whose a job is."""
@@ -293,7 +299,7 @@ class TaskStore:
         """Forget the request of a job that has ended."""
         self._store.delete(STOP_REQUESTS, task_id)
 
-    def _note(self, key: str, model: type[N]) -> N | None:
+    def _note(self, key: str, model: type[N], broken: N | None = None) -> N | None:
         try:
             data = self._store.get(self._collection, key)
         except (NotFoundError, InvalidInputError):
@@ -301,6 +307,8 @@ class TaskStore:
         try:
             return model.model_validate_json(data)
         except ValidationError as error:
+            if broken is not None:
+                return broken
             raise StorageError(
                 f"The object {key!r} in {self._collection} cannot be read: {error.errors()[0]['msg']}.",
                 code="invalid_record",
