@@ -155,7 +155,8 @@ def test_a_worker_ends_with_its_parent_whatever_it_meets(program: str) -> None:
 def test_a_worker_whose_parent_died_while_it_started_ends() -> None:
     """Though somebody holds its pipe: the mark says whose it was."""
     parent = subprocess.Popen(SLEEP)
-    mark = Mark.of(this_process("i").model_copy(update={"pid": parent.pid}), 1)
+    elsewhere = {"pid": parent.pid, "host": "elsewhere|1"}  # where nobody looks for orphans
+    mark = Mark.of(this_process("i").model_copy(update=elsewhere), 1)
     parent.kill()
     parent.wait()
     program = [sys.executable, "-m", "compox_core.jobs.processes.child"]

@@ -172,6 +172,7 @@ def test_a_slot_without_worker_gives_a_job_up_for_failing() -> None:
     ticket = slots.take_unserved(cpu, math.inf)
     assert ticket is not None
     assert ticket.job.id == "b"
+    slots.empty(cpu)
     assert slots.take_unserved(cpu, math.inf) is None
 
 
@@ -272,5 +273,6 @@ def test_a_job_is_given_up_only_where_nobody_could_run_it() -> None:
     slots.idle(slots.slots[2], ())
     assert slots.take_unserved(slots.slots[0], ticket.since - 1) is None
     assert slots.take_unserved(slots.slots[0], ticket.since) is ticket
-    slots.queue_again(ticket)
+    assert (slots.slots[0].ticket, len(slots)) == (ticket, 0)
+    slots.put_back(slots.slots[0])
     assert len(slots) == 1

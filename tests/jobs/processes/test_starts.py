@@ -167,19 +167,65 @@ def test_pauses_grow_and_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("compox_core.jobs.processes.starts.time.monotonic", lambda: now[0])
     slots = Starts()
-    assert (slots.allowed, slots.failing(0)) == (True, False)
+    assert (slots.pause(), slots.failing(0)) == (None, False)
     pauses = []
     for _ in range(6):
         pauses.append(slots.failed(1.0))
-        assert not slots.allowed
+        assert slots.pause() == pauses[-1]
         now[0] += 0.5
         assert slots.failed(1.0) == pauses[-1] - 0.5
         now[0] += pauses[-1] - 0.5
-        assert slots.allowed
+        assert slots.pause() is None
     assert pauses == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert slots.failing(31)
     assert not slots.failing(32)
     now[0] += 100
     assert slots.failed(1.0) == 1.0
     slots.succeeded()
-    assert (slots.allowed, slots.failing(0)) == (True, False)
+    assert (slots.pause(), slots.failing(0)) == (None, False)
+
+
+def test_jobs_that_came_in_a_pause_are_begun_after_it(
+    folder: Path, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the one that has met the failure is stopped, and nothing else happens."""
+    assign = Worker.assign
+
+    def die_first(self: Worker, task: LiveTask, device: str | None) -> None:
+        if not refusals.seen:
+            monkeypatch.setattr(executor, "RETRY_SECONDS", 1.0)
+            refusals.count = 1
+            self.kill()
+        assign(self, task, device)
+
+    monkeypatch.setattr(Worker, "assign", die_first)
+    with opened(folder, worker_number=2) as shop:
+        first = shop.submit("print('tells 1')")
+        until(lambda: refusals.seen, "a start that fails")
+        second = shop.submit("print('tells 1')")
+        shop.engine.executions.stop(first)
+        assert shop.ended(second).status is TaskStatus.COMPLETED
+        assert shop.ended(first).status.final
+
+
+def test_a_dead_worker_loses_no_job(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another slot may look for work while the worker of this one is given up."""
+    with opened(folder) as shop:
+        shop.worker()
+        used = shop.executor
+        [slot] = used._slots.slots
+        kill = Worker.kill
+        seen: list[object] = []
+
+        def look(self: Worker, seconds: float = 1.0) -> None:
+            with used._lock:
+                used._match()
+                seen.append(slot.ticket)
+            kill(self, seconds)
+
+        [dying] = used._workers.values()
+        dying.kill()
+        assert dying.wait_gone(60)
+        monkeypatch.setattr(Worker, "kill", look)
+        assert shop.run("print('tells 1')").status is TaskStatus.COMPLETED
+        assert seen[0] is not None

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from compox_core.errors import NotFoundError
-from compox_core.jobs.executors import RETRY_SECONDS, closed_error, say_not_begun
+from compox_core.errors import NotFoundError, StorageError
+from compox_core.jobs.executors import RETRY_SECONDS, closed_error
 from compox_core.jobs.failures import error_info
 from compox_core.jobs.lifecycle import Lifecycle
 from compox_core.jobs.processes.endings import end_all
@@ -145,7 +145,7 @@ class ProcessExecutor:
         """Let slots know what there is to do; call it with the lock."""
         if self._ended or time.monotonic() < self._not_before:
             return
-        for slot in self._slots.match(start=self._starts.allowed):
+        for slot in self._slots.match(start=self._starts.pause() is None):
             self._turns[slot.number].notify_all()
 
     # -- in the thread of a slot ------------------------------------------------------------------------------------
@@ -153,9 +153,7 @@ class ProcessExecutor:
     def _serve(self, slot: Slot) -> None:
         while True:
             with self._lock:
-                self._turns[slot.number].wait_for(
-                    lambda: slot.state in (State.STARTING, State.BUSY) or self._ended,
-                )
+                self._await_turn(slot)
                 if self._ended:
                     return
                 state = slot.state
@@ -163,6 +161,20 @@ class ProcessExecutor:
                 self._start_worker(slot)
             else:
                 self._run(slot)
+
+    def _await_turn(self, slot: Slot) -> None:
+        """Wait until there is something to do for a slot; call it with the lock.
+
+        After a pause in which no worker was started, those who have waited in it see to it that some are again.
+        """
+        paused = False
+        while slot.state not in (State.STARTING, State.BUSY) and not self._ended:
+            pause = self._starts.pause()
+            if paused and pause is None:
+                self._match()
+            else:
+                self._turns[slot.number].wait(pause)
+            paused = pause is not None
 
     def _start_worker(self, slot: Slot) -> None:
         try:
@@ -185,6 +197,7 @@ class ProcessExecutor:
         worker = self._spare.take(hold)
         with self._lock:
             self._starts.succeeded()
+            self._match()
         return worker
 
     def _not_started(self, slot: Slot, problem: NotStartedError) -> None:
@@ -197,37 +210,37 @@ class ProcessExecutor:
             if self._starts.failing(problem.patience):
                 ticket = self._slots.take_unserved(slot, time.monotonic() - problem.patience)
         logger.error("%s", problem.info.message)
-        if ticket is not None:  # somebody must hear of it; the others go on waiting
-            self._fail_unstarted(ticket, problem)
+        refused = ticket is not None and not self._fail_unstarted(ticket, problem)  # somebody must hear of it
         with self._lock:
+            if refused:
+                self._return(slot)
             self._slots.empty(slot)
+            self._starts.failed(RETRY_SECONDS)
             self._calm.notify_all()
-            pause = self._starts.failed(RETRY_SECONDS)
-            self._turns[slot.number].wait_for(lambda: self._ended or slot.state is not State.EMPTY, pause)
-            self._match()
 
-    def _fail_unstarted(self, ticket: Ticket, problem: NotStartedError) -> None:
+    def _fail_unstarted(self, ticket: Ticket, problem: NotStartedError) -> bool:
+        """Fail a job; return whether the store has let it be claimed."""
         try:
             task = self._begin(ticket.job)
-        except Exception as refused:  # as in `_run`
-            say_not_begun(ticket.job, refused)
-            with self._lock:
-                if self._closed:
-                    self._left.append(ticket.job)
-                else:
-                    self._slots.queue_again(ticket)
-            return
-        if task is not None:
+        except StorageError as refused:
+            logger.warning("Job %s cannot be ended, will try again: %s", ticket.job.id, refused)
+            return False
+        if task is not None and not self._ended:
             task.write_log("ERROR", problem.info.message)
             self._conclude(task, Outcome(status=TaskStatus.FAILED, error=problem.info))
+        return True
 
     def _begin(self, job: Job) -> LiveTask | None:
-        """Claim a job; None where it is not there any more, or not ours to begin."""
+        """Claim a job; None where there is nothing to be done for it. Raises StorageError."""
         try:
             return self._lifecycle.begin(job)
         except NotFoundError:
             logger.warning("Job %s is not there any more.", job.id)
-            return None
+        except StorageError:
+            raise
+        except Exception:  # a record that cannot be read, say; the slot must live on
+            logger.exception("Job %s cannot begin.", job.id)
+        return None
 
     def _conclude(self, task: LiveTask, outcome: Outcome) -> None:
         try:
@@ -239,16 +252,14 @@ class ProcessExecutor:
         ticket = slot.ticket
         worker = self._workers.get(slot.number)
         assert ticket is not None
-        if worker is None or worker.gone or worker.broken is not None:  # while it had nothing to do
-            with self._lock:
-                self._slots.put_back(slot)
-            self._leave(slot, None)
+        if worker is None or worker.gone or worker.silent or worker.broken is not None:  # while it had nothing to do
+            self._leave(slot, None, back=True)
             return
         try:
             task = self._begin(ticket.job)
-        except Exception as problem:  # the store refuses, or there is no thread to be had; nothing else knows the job
-            say_not_begun(ticket.job, problem)
-            self._put_back(slot)
+        except StorageError as problem:
+            logger.warning("Job %s cannot begin, will try again: %s", ticket.job.id, problem)
+            self._try_again(slot)
             return
         keep = task is None or self._run_task(slot, worker, task)
         if not keep:
@@ -322,8 +333,11 @@ class ProcessExecutor:
                 "The worker process that held this session has ended: what earlier tasks have saved in it is lost.",
             )
 
-    def _leave(self, slot: Slot, task: LiveTask | None) -> None:
-        """Give the worker of a slot up, whatever it is doing: no slot lets go of one that lives."""
+    def _leave(self, slot: Slot, task: LiveTask | None, *, back: bool = False) -> None:
+        """Give the worker of a slot up, whatever it is doing: no slot lets go of one that lives.
+
+        With `back` the job of the slot, which has not begun, is queued again.
+        """
         worker = self._workers.get(slot.number)
         if worker is not None:
             worker.kill()
@@ -333,25 +347,33 @@ class ProcessExecutor:
             if self._ended:
                 return
             self._workers.pop(slot.number, None)
+            if back:
+                self._slots.put_back(slot)
             self._slots.empty(slot, tokens if token is None else {*tokens, token})
             self._match()
             self._calm.notify_all()
 
-    def _put_back(self, slot: Slot) -> None:
+    def _try_again(self, slot: Slot) -> None:
         """Have a job tried again that could not begin, and all others wait as long: their claims go to that store."""
         with self._lock:
+            if self._return(slot):
+                self._not_before = time.monotonic() + RETRY_SECONDS
+                self._turns[slot.number].wait_for(lambda: self._ended, RETRY_SECONDS)
+                self._not_before = 0.0
+            self._match()
+
+    def _return(self, slot: Slot) -> bool:
+        """Queue the job of a slot again; where the executor closes, it is left over. Return whether it is queued."""
+        with self._lock:
+            if self._ended:  # `close` has returned it
+                return False
             if self._closed and slot.ticket is not None:
                 self._left.append(slot.ticket.job)
                 self._slots.idle(slot, slot.sessions)
-                self._match()
-                self._calm.notify_all()
-                return
-            self._slots.put_back(slot)
+            else:
+                self._slots.put_back(slot)
             self._calm.notify_all()
-            self._not_before = time.monotonic() + RETRY_SECONDS
-            self._turns[slot.number].wait_for(lambda: self._ended, RETRY_SECONDS)
-            self._not_before = 0.0
-            self._match()
+            return not self._closed
 
 
 def _session(record: TaskRecord | None) -> str | None:

@@ -80,10 +80,6 @@ class Slots:
             self._queue.add(ticket)
         self.idle(slot, slot.sessions)
 
-    def queue_again(self, ticket: Ticket) -> None:
-        """Queue a job where it was that was taken to be failed, and could not be."""
-        self._queue.add(ticket)
-
     def cancel(self, job: Job) -> bool:
         """Take a job from the queue; return whether it was there."""
         return self._queue.cancel(job)
@@ -93,9 +89,9 @@ class Slots:
         return self._queue.clear()
 
     def take_unserved(self, slot: Slot, since: float) -> Ticket | None:
-        """Take the first job that has waited since then or longer for a slot without a worker, to say that it fails.
+        """Have a slot without a worker hold the first job that it takes, to say that it fails; return that job.
 
-        One that another slot could run, which has a worker, waits for that.
+        One that another slot could run, which has a worker, waits for that; so does one that waits since later.
         """
         served = [other for other in self.slots if other.state in (State.IDLE, State.BUSY)]
         found: list[Ticket] = []
@@ -107,6 +103,7 @@ class Slots:
                 return Fate.BOUND
             if not slot.takes(ticket) or ticket.since > since or any(other.takes(ticket) for other in served):
                 return Fate.NO_LANE
+            self._give(slot, ticket)
             found.append(ticket)
             return Fate.TAKEN
 

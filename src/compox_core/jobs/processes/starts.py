@@ -18,10 +18,10 @@ class Starts:
         self._pause = 0.0
         self._not_before = 0.0
 
-    @property
-    def allowed(self) -> bool:
-        """Whether no pause is going on."""
-        return time.monotonic() >= self._not_before
+    def pause(self) -> float | None:
+        """Return how many seconds of a pause are left; None where workers may be started."""
+        left = self._not_before - time.monotonic()
+        return left if left > 0 else None
 
     def failed(self, pause: float) -> float:
         """Note that a start has failed; return when the next may be tried, in seconds. The first pause is `pause`."""

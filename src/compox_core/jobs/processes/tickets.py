@@ -94,6 +94,7 @@ class Tickets:
         heads = [(lane[0].order, key) for key, lane in self._lanes.items()]
         heapq.heapify(heads)
         stay: list[tuple[Ticket, bool]] = []
+        move: list[Ticket] = []
         while heads:
             _, key = heapq.heappop(heads)
             lane, bound = self._lanes[key], key[1] is not None
@@ -103,11 +104,15 @@ class Tickets:
             if fate is Fate.NO_LANE or (fate is Fate.BOUND and bound):
                 continue
             ticket = lane.popleft()
-            if fate is not Fate.TAKEN:
-                stay.append((ticket, bound or fate is Fate.BOUND))
+            if fate is Fate.BOUND:
+                move.append(ticket)
+            elif fate is Fate.KEPT:
+                stay.append((ticket, bound))
             if lane:
                 heapq.heappush(heads, (lane[0].order, key))
             self._shrunk(key)
+        for ticket in move:
+            self.add(ticket, bound=True)
         for ticket, bound in reversed(stay):
             self.add(ticket, bound=bound)
 
