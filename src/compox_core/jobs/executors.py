@@ -43,7 +43,7 @@ class InlineExecutor:
         return False
 
     def close(self, timeout: float | None) -> list[Job]:
-        """Take no more jobs; nothing is ever left over."""
+        """Take no more jobs, and hand none back: one that runs is in the thread of its caller, who alone waits for it."""
         self._closed = True
         self._ladder.close()
         return []
