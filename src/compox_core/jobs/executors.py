@@ -43,7 +43,7 @@ class InlineExecutor:
         return False
 
     def close(self, timeout: float | None) -> list[Job]:
-        """Take no more jobs, and hand none back: one that runs is in the thread of its caller, who alone waits for it."""
+        """Take no more jobs and hand none back: one that runs is in its caller's thread, which alone waits for it."""
         self._closed = True
         self._ladder.close()
         return []
