@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from compox_core.settings import Settings
 from compox_core.settings.issues import _models_in
@@ -59,3 +59,63 @@ def test_every_key_is_in_the_reference_with_its_default() -> None:
     assert page.pop("storage.backend_settings.provider") == {"local"}
     assert page.pop("inference.backend_settings.executor") == {"auto"}
     assert page == known
+
+
+def ranges() -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Yield each key whose type is a range, with that range and what decides on its section."""
+    section: dict[str, str] = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith(("## ", "### ")):
+            found = re.fullmatch(r"### `(provider|executor): (\w+)`", line)
+            section = {found[1]: found[2]} if found else {}
+        if line.startswith("| `"):
+            keys, kind, *_ = (cell.strip() for cell in line.strip("|").split("|"))
+            if re.search(r"\d", kind):
+                for key in re.findall(r"`([a-z0-9_.]+)`", keys):
+                    yield key, kind, section
+
+
+def edges(kind: str) -> tuple[list[float | None], list[float | None]]:
+    """Return values just inside a range as the page writes it, and values just outside."""
+    inside: list[float | None] = []
+    outside: list[float | None] = []
+    (inside if kind.endswith("or null") else outside).append(None)
+    if found := re.search(r"(\d+) to (\d+)", kind):
+        low, high = int(found[1]), int(found[2])
+        return [*inside, low, high], [*outside, low - 1, high + 1]
+    if found := re.search(r"above (\d+)", kind):
+        inside, outside = [*inside, int(found[1]) + 1e-6], [*outside, int(found[1])]
+    elif found := re.search(r"at least (\d+)", kind):
+        inside, outside = [*inside, int(found[1])], [*outside, int(found[1]) - 1]
+    if found := re.search(r"at most (\d+)", kind):
+        return [*inside, int(found[1])], [*outside, int(found[1]) + 1]
+    return [*inside, 10**12], outside
+
+
+def test_every_range_in_the_reference_is_the_true_one() -> None:
+    """What the page allows is accepted, and what lies just beyond is not."""
+    checked = 0
+    for key, kind, section in ranges():
+        inside, outside = edges(kind)
+        assert [value for value in inside if not accepts(key, value, section)] == [], f"{key}: {kind}"
+        assert [value for value in outside if accepts(key, value, section)] == [], f"{key}: {kind}"
+        checked += 1
+    assert checked > 25
+
+
+def accepts(key: str, value: float | None, section: dict[str, str]) -> bool:
+    *parents, name = key.split(".")
+    values: dict[str, Any] = {name: value, **section}
+    if section.get("executor") == "celery":
+        values["broker_url"] = "amqp://localhost"
+    if name == "lost_after_seconds":
+        values["heartbeat_seconds"] = 1e-9  # it must be three times that
+    if name == "heartbeat_seconds":
+        values["lost_after_seconds"] = 30 * 24 * 3600
+    for parent in reversed(parents):
+        values = {parent: values}
+    try:
+        Settings.model_validate(values)
+    except ValidationError:
+        return False
+    return True
