@@ -52,6 +52,12 @@ def _serve(config: Path | None, store: str | None, host: str | None, port: int |
             code="insecure_listener",
             details={"host": host},
         )
+    if engine.settings.ssl.use_ssl:
+        raise SettingsError(
+            "The configuration asks for TLS (ssl.use_ssl), which this version does not speak yet: set it to false, and "
+            "let a reverse proxy on this machine speak TLS.",
+            code="tls_unavailable",
+        )
     listener = bind(host, engine.settings.port if port is None else port)
     with listener, engine:
         run(

@@ -74,7 +74,9 @@ class Execution(TypedDict):
     """A run: what was asked, how far it is (`progress` in 0-1), what came of it.
 
     Times are the server's local time, `YYYY-MM-DD HH:MM:SS.ffffff`; `time_started` is when the run was submitted, and
-    `time_completed` is empty until it ends. `error` is null unless the run failed.
+    `time_completed` is empty until it ends. `error` is null unless the run failed. `stopped_by` says what ended a run
+    that was stopped or ran out of time (`flag`, `exception`, `terminate`, `kill`, `abandoned`). `attempt` is above 1 where
+    the algorithm was begun anew after its worker was lost.
     """
 
     execution_id: str
@@ -93,6 +95,8 @@ class Execution(TypedDict):
     time_completed: str
     log: str
     error: dict[str, Any] | None
+    stopped_by: str | None
+    attempt: int
 
 
 class ParameterRules(TypedDict):
@@ -160,6 +164,8 @@ def execution(record: ExecutionRecord) -> Execution:
         "time_completed": local_text(completed) if completed else "",
         "log": local_log(record.log),
         "error": _error(record.error),
+        "stopped_by": record.stopped_by,
+        "attempt": record.attempt,
     }
 
 

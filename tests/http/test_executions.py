@@ -16,6 +16,7 @@ KEYS = [
     "execution_id", "algorithm_id", "checkpoint_id", "algorithm_minor_version", "input_dataset_ids",
     "execution_device_override", "resolved_execution_device", "additional_parameters", "session_token",
     "output_dataset_ids", "status", "progress", "time_started", "time_completed", "log", "error",
+    "stopped_by", "attempt",
 ]  # fmt: skip
 LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?")
 LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d (INFO|WARNING|ERROR) ")

@@ -53,7 +53,7 @@ def test_an_algorithm_and_its_run_look_as_they_did(name: str) -> None:
         key: old[key] for key in old.keys() - OF_A_STORE - MINORS
     }
     assert shown.pop("timestamp") == timestamp and shown.keys() == listed.keys()
-    assert run.pop("error") is None
+    assert (run.pop("error"), run.pop("stopped_by"), run.pop("attempt")) == (None, None, 1)  # new, and last
     times = {"time_started", "time_completed"}
     assert list(run) == list(old_run) and shape(run | {"additional_parameters": 0}) == shape(
         old_run | {"additional_parameters": 0}

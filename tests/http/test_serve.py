@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -16,7 +17,7 @@ import pytest
 
 from compox_core.engine import Engine
 from compox_core.records import TaskStatus
-from tests.http.serving import ENDLESS, Wire, write_algorithm
+from tests.http.serving import ENDLESS, Wire, served, write_algorithm
 
 COMMAND = [sys.executable, "-m", "compox_http.main"]
 
@@ -103,6 +104,7 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         (["serve", "--port", "x"], 2, "--port"),
         (["serve", "--config", "missing.yaml"], 1, "missing.yaml"),
         (["serve", "--config", "a", "--store", "b"], 2, "--store"),
+        (["serve", "--config", "tls.yaml"], 1, "ssl.use_ssl"),
         (["serve", "--store", "nonsense://x"], 1, "nonsense"),
         (["serve", "--store", "memory://", "--host", "no.such.host.invalid"], 1, "no.such.host.invalid"),
         (["serve", "--store", "memory://", "--host", "0.0.0.0"], 1, "--insecure"),
@@ -111,6 +113,8 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_served_ends_with_a_reason(arguments: list[str], code: int, says: str, tmp_path: Path) -> None:
     """2 for the command line, 1 for the rest; never a traceback."""
+    tls = "ssl: {use_ssl: true}\nstorage: {backend_settings: {provider: memory}}\n"
+    (tmp_path / "tls.yaml").write_text(tls, encoding="utf-8")
     done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert says in done.stderr and "Traceback" not in done.stderr
@@ -122,6 +126,39 @@ def test_a_foreign_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "algorithm-store" / "something").write_text("else")
     done = run(["serve", "--store", str(tmp_path), "--port", "0"])
     assert done.returncode == 1 and done.stderr.startswith("Error: ") and "Traceback" not in done.stderr
+
+
+PID = """
+import os
+from compox_core.runners import BaseRunner
+
+class Runner(BaseRunner):
+    def preprocess(self, data, args=None):
+        raise RuntimeError(f"process {os.getpid()}")
+
+    inference = postprocess = preprocess
+"""
+
+
+def test_jobs_run_in_processes_of_their_own(tmp_path: Path) -> None:
+    """Where nobody says otherwise, and processes can open the store."""
+    with Engine(tmp_path / "store") as engine:
+        engine.deploy(write_algorithm(tmp_path / "pids", "pids", PID, kind="Generic"))
+    with running(["--store", str(tmp_path / "store"), "--port", "0"]) as (process, url):
+        wire = Wire(url)
+        message = wire.finish(wire.execute("pids", []))["error"]["message"]
+        wire.close()
+        assert message.startswith("process ") and message != f"process {process.pid}"
+
+
+def test_jobs_on_a_store_in_memory_run_in_the_server(tmp_path: Path) -> None:
+    """No other process could open it."""
+    with Engine("memory://", resume=True) as engine, served(engine) as url:
+        engine.deploy(write_algorithm(tmp_path / "pids", "pids", PID, kind="Generic"))
+        wire = Wire(url)
+        message = wire.finish(wire.execute("pids", []))["error"]["message"]
+        wire.close()
+        assert message == f"process {os.getpid()}"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that a program can send to another")
