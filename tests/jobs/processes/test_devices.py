@@ -83,6 +83,8 @@ def two_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", str(folder), prepend=os.pathsep)
         patch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        patch.setitem(sys.modules, "torch", None)  # type: ignore[arg-type]  # so that what stands for it goes again
+        del sys.modules["torch"]
         yield
 
 
