@@ -151,6 +151,21 @@ def test_jobs_run_in_processes_of_their_own(tmp_path: Path) -> None:
         assert message.startswith("process ") and message != f"process {process.pid}"
 
 
+def test_a_crash_of_an_algorithm_is_no_crash_of_the_server(tmp_path: Path) -> None:
+    """It answers all the while, and every job has its end."""
+    crash = PID.replace('raise RuntimeError(f"process {os.getpid()}")', "os.kill(os.getpid(), 11)")
+    with Engine(tmp_path / "store") as engine:
+        engine.deploy(write_algorithm(tmp_path / "crash", "crash", crash, kind="Generic"))
+    with running(["--store", str(tmp_path / "store"), "--port", "0"]) as (process, url):
+        wire = Wire(url)
+        ids = [wire.execute("crash", []) for _ in range(4)]
+        while not all(wire.record(each)["status"] in ("FAILED", "COMPLETED") for each in ids):
+            assert wire.http.get("/").status_code == 200
+        assert [wire.record(each)["error"]["code"] for each in ids] == ["worker_crashed"] * 4
+        assert wire.http.get("/").status_code == 200 and process.poll() is None
+        wire.close()
+
+
 def test_jobs_on_a_store_in_memory_run_in_the_server(tmp_path: Path) -> None:
     """No other process could open it."""
     with Engine("memory://", resume=True) as engine, served(engine) as url:

@@ -66,7 +66,7 @@ def test_a_kill_by_hand_is_told(shop: Shop) -> None:
     assert "no memory left" in record.error.message  # type: ignore[union-attr]
 
 
-def test_queued_jobs_go_on_and_the_engine_answers(shop: Shop) -> None:
+def test_queued_jobs_go_on(shop: Shop) -> None:
     """Crashing and well jobs in turn: each gets its own end, in order."""
     codes = ["import os; os._exit(1)", "print('tells 1')"] * 3
     records = [shop.ended(task_id) for task_id in [shop.submit(code) for code in codes]]
