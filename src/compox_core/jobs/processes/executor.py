@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from compox_core.errors import NotFoundError, StorageError
-from compox_core.jobs.executors import RETRY_SECONDS, closed_error
+from compox_core.errors import NotFoundError
+from compox_core.jobs.executors import RETRY_SECONDS, closed_error, say_not_begun
 from compox_core.jobs.failures import error_info
 from compox_core.jobs.lifecycle import Lifecycle
 from compox_core.jobs.processes.endings import end_all
@@ -219,11 +219,11 @@ class ProcessExecutor:
             self._calm.notify_all()
 
     def _fail_unstarted(self, ticket: Ticket, problem: NotStartedError) -> bool:
-        """Fail a job; return whether the store has let it be claimed."""
+        """Fail a job; return False where it could not be claimed, and is to be tried again."""
         try:
             task = self._begin(ticket.job)
-        except StorageError as refused:
-            logger.warning("Job %s cannot be ended, will try again: %s", ticket.job.id, refused)
+        except Exception as refused:  # as in `_run`
+            say_not_begun(ticket.job, refused)
             return False
         if task is not None and not self._ended:
             task.write_log("ERROR", problem.info.message)
@@ -231,16 +231,12 @@ class ProcessExecutor:
         return True
 
     def _begin(self, job: Job) -> LiveTask | None:
-        """Claim a job; None where there is nothing to be done for it. Raises StorageError."""
+        """Claim a job; None where it is not there any more, or not ours to begin."""
         try:
             return self._lifecycle.begin(job)
         except NotFoundError:
             logger.warning("Job %s is not there any more.", job.id)
-        except StorageError:
-            raise
-        except Exception:  # a record that cannot be read, say; the slot must live on
-            logger.exception("Job %s cannot begin.", job.id)
-        return None
+            return None
 
     def _conclude(self, task: LiveTask, outcome: Outcome) -> None:
         try:
@@ -257,8 +253,8 @@ class ProcessExecutor:
             return
         try:
             task = self._begin(ticket.job)
-        except StorageError as problem:
-            logger.warning("Job %s cannot begin, will try again: %s", ticket.job.id, problem)
+        except Exception as problem:  # the store refuses, or there is no thread to be had; nothing else knows the job
+            say_not_begun(ticket.job, problem)
             self._try_again(slot)
             return
         keep = task is None or self._run_task(slot, worker, task)
