@@ -117,7 +117,13 @@ def _started_linux(pid: int) -> str | None:
 def _started_elsewhere(pid: int) -> str | None:
     try:
         process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else f"{process.create_time():.6f}"
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if sys.platform == "win32":
+            return f"{process.create_time():.6f}"
+        # On macOS that changes when the clock is set. The hash is of the number and of when the system says, once and
+        # for all, that the process began; numbers hash alike in every process.
+        return f"{hash(process):x}"
     except psutil.AccessDenied as error:
         raise PermissionError(f"Process {pid} is not shown.") from error
     except psutil.NoSuchProcess:

@@ -75,8 +75,8 @@ class Execution(TypedDict):
 
     Times are the server's local time, `YYYY-MM-DD HH:MM:SS.ffffff`; `time_started` is when the run was submitted, and
     `time_completed` is empty until it ends. `error` is null unless the run failed. `stopped_by` says what ended a run
-    that was stopped or ran out of time (`flag`, `exception`, `terminate`, `kill`, `abandoned`). `attempt` is above 1 where
-    the algorithm was begun anew after its worker was lost.
+    that was stopped or ran out of time (`flag`, `exception`, `terminate`, `kill`, `abandoned`). `attempt` is above 1
+    where the algorithm was begun anew after its worker was lost.
     """
 
     execution_id: str

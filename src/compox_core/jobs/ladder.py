@@ -16,6 +16,7 @@ from compox_core.tasks import LiveTask
 logger = logging.getLogger(__name__)
 
 AGAIN_SECONDS = 0.1
+RETRY_SECONDS = 1.0
 MOST_SECONDS = 3600.0
 """How long the watcher sleeps at most; some systems cannot wait for as long as a time limit may be."""
 
@@ -90,7 +91,14 @@ class ThreadLadder:
                 if self._closed and not climbs:
                     self._watcher = None
                     return
-            pause = min((climb.step() for climb in climbs), default=MOST_SECONDS)
+            pause = min((self._step(climb) for climb in climbs), default=MOST_SECONDS)
+
+    def _step(self, climb: _Climb) -> float:
+        try:
+            return climb.step()
+        except Exception as problem:  # one job must not end the watch over all others
+            tell(logger, logging.ERROR, "A stop failed and will be tried again: %s", problem, exc_info=problem)
+            return RETRY_SECONDS
 
     def _give_up(self, task: LiveTask) -> None:
         try:

@@ -138,12 +138,15 @@ class LiveTask:
     # -- a stop -----------------------------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
-        """Ask the job to stop at its next call, and tell those who see to it."""
+        """Ask the job to stop at its next call, and tell those who see to it; raises nothing."""
         self.stop_requested.set()
         with self._lock:
             listeners = list(self._listeners)
         for listener in listeners:
-            listener()
+            try:
+                listener()
+            except Exception as problem:  # whoever stops many jobs comes to the next one
+                tell(logger, logging.ERROR, "Nobody may see to the stop of %s: %s", self.id, problem, exc_info=problem)
 
     def time_out(self) -> None:
         """End the job because its time is over."""
