@@ -275,10 +275,12 @@ class ExecutorContract:
             folder,
             "open(args['marks'], 'a').write(args['number'] + '\\n')\nreturn data",
         )
-        executions = [
-            self.submit(engine, algorithm, additional_parameters={"marks": str(marks), "number": str(number)})
-            for number in range(20)
-        ]
+        executions = []
+        for number in range(20):
+            given = {"marks": str(marks), "number": str(number)}
+            executions.append(self.submit(engine, algorithm, additional_parameters=given))
+            if self.blocks:  # two threads of the test that submit have no order
+                self.ended(engine, executions[-1])
         assert {self.ended(engine, execution).status for execution in executions} == {TaskStatus.COMPLETED}
         assert marks.read_text().split() == [str(number) for number in range(20)]
 

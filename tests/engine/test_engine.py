@@ -19,6 +19,7 @@ import pytest
 import compox_core as cx
 from compox_core.data import GenericSchema, ImageSchema
 from compox_core.records import Job, JobKind
+from compox_core.storage import SYSTEM
 from tests.engine.authors import image_runner, write_algorithm
 
 
@@ -489,6 +490,9 @@ def test_a_fork_of_the_program_leaves_its_jobs_alone(tmp_path: Path) -> None:
             finally:
                 os._exit(status)
         assert os.waitpid(child, 0)[1] == 0
+        stores = engine._open_parts.desk.live.stores
+        assert stores.of(JobKind.EXECUTION).end_of(handle.id, 1) is None
+        assert engine._open_parts.desk.presence.incarnation in "".join(each.key for each in engine.store.list(SYSTEM))
         (tmp_path / "go").touch()
         assert handle.wait(60).status == "COMPLETED"
     with cx.Engine(tmp_path / "store") as other:
@@ -524,8 +528,9 @@ def test_a_stop_needs_no_new_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert (record.status, record.stopped_by) == ("STOPPED", "exception")
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_time_limit_may_be_long(tmp_path: Path) -> None:
-    """Longer than the system can wait."""
+    """Longer than the system can wait; the thread that waits for it lives on."""
     with cx.Engine(tmp_path / "store") as engine:
         deploy(engine, tmp_path, "return data")
         assert engine.submit("sample", IMAGE, timeout_s=1e11).wait(60).status == "COMPLETED"

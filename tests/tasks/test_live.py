@@ -228,6 +228,28 @@ def test_a_job_whose_end_is_not_stored_yet_stays(store: Refusing) -> None:
     tasks.close()
 
 
+def test_a_stop_that_cannot_be_passed_on_holds_up_no_other(store: Refusing, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither that of another job nor whoever else sees to this one."""
+
+    def fail() -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    tasks = LiveTasks(Stores(store), 1000)
+    heard: list[str] = []
+    for _ in range(3):
+        record = ExecutionRecord(
+            execution_id=new_id(), algorithm_id="a", input_dataset_ids=[], time_submitted=utc_now()
+        )
+        task = tasks.add(record)
+        task.on_stop(fail)
+        task.on_stop(lambda task_id=record.task_id: heard.append(task_id))  # type: ignore[misc]
+    tasks.stop_all()
+    assert heard == [task.id for task in tasks.active() if task.stop_requested.is_set()]
+    assert len(heard) == 3
+    assert caplog.text.count("can't create new thread") == 6  # each with its place
+    tasks.close()
+
+
 def test_a_claim_that_comes_after_the_end_is_given_up(store: Refusing) -> None:
     """A process that was paused between looking and claiming finds the end, and leaves nothing behind."""
     task = live(store)

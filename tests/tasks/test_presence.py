@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from compox_core import holder as module
@@ -118,6 +119,20 @@ print(host_mark(), process_started({os.getpid()}), sep="\\n")
         holder = this_process("me")
         monkeypatch.setattr(module, "process_started", hidden)
         assert holder.gone_here() is None
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="its times of starts stay when the clock is set")
+    def test_a_clock_that_is_set(self, child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+        """A start is told alike before and after it, by every process, also where the system tells it by that clock."""
+        pids = (os.getpid(), child.pid)
+        before = [module._started_elsewhere(pid) for pid in pids]
+        assert None not in before
+        assert len(set(before)) == 2
+        reported = psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: reported(process) + 3600)
+        assert [module._started_elsewhere(pid) for pid in pids] == before
+        code = f"from compox_core import holder; print(*map(holder._started_elsewhere, {pids}))"
+        answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert answer.stdout.split() == before
 
     @pytest.mark.parametrize("pid", [-1, 0, 2**22 + 1, 2**80])
     def test_numbers_that_no_process_has(self, pid: int) -> None:
