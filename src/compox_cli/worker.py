@@ -21,7 +21,7 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
     "--config", required=True, metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The YAML configuration of the server: its store and its broker.",
 )  # fmt: skip
-@click.option("--workers", type=click.IntRange(1), metavar="N", help="How many jobs run at a time.")
+@click.option("--workers", type=click.IntRange(1, 1000), metavar="N", help="How many jobs run at a time.")
 @verbose_option
 @click.pass_obj
 def worker(reporting: Reporting, config: Path, workers: int | None) -> int:

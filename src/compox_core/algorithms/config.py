@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -176,7 +176,7 @@ def _metadata(section: dict[str, Any], found: Findings) -> AlgorithmMetadata:
 
 def _limits(section: dict[str, Any], found: Findings) -> tuple[float | None, int]:
     timeout, retry = section.get("timeout_s"), section.get("retry", 0)
-    if timeout is not None and not (_is_number(timeout, int | float) and 0 < timeout < math.inf):
+    if timeout is not None and not (_is_number(timeout, int | float) and 0 < timeout <= sys.float_info.max):
         found.issues.append(f"tool.compox.timeout_s must be a number of seconds greater than 0, not {short(timeout)}")
         timeout = None
     if not (_is_number(retry, int) and 0 <= retry <= MOST_RETRIES):

@@ -115,7 +115,8 @@ class Engine(Host):
         """End the engine; a second call does nothing, and so does one in a fork of the process that opened it.
 
         Args:
-            wait: Let everything that was submitted run to its end first. Otherwise running tasks are asked to stop
+            wait: Let everything that was submitted run to its end first, except for what a message broker has got,
+                which the workers do without this engine. Otherwise running tasks are asked to stop
                 and get 5 seconds for it; what has not begun is recorded as STOPPED, or waits for the next server where
                 this engine resumes queues.
         """

@@ -52,7 +52,8 @@ class Tasks(Generic[R]):
         desk = self._desk
         desk.upkeep.ensure()
         try:
-            self._stored.create(record, desk.presence.holder, resume=desk.resume, held=not desk.executor.remote)
+            remote = desk.executor.remote  # then whoever gets the message may begin the job, whatever becomes of us
+            self._stored.create(record, desk.presence.holder, resume=desk.resume or remote, held=not remote)
         except PydanticSerializationError as error:  # a lone surrogate in the token or the device
             raise InvalidInputError(f"This request cannot be recorded: {error}", code="invalid_request") from error
         task: LiveTask | None = None
@@ -152,9 +153,11 @@ class Tasks(Generic[R]):
         live = self._desk.live
         entry = self._stored.entry(record.task_id)
         task = live.add(record)
-        if not self._desk.lifecycle.stop_waiting(task):
-            if not task.claimed:
-                live.discard(task)
+        try:
+            stopped = self._desk.lifecycle.stop_waiting(task)
+        finally:
+            live.discard(task)
+        if not stopped:
             return False
         if entry is not None and entry.held and entry.home != self._desk.presence.holder:
             self._stored.request_stop(record.task_id)  # so that the process in whose queue it waits lets go of it

@@ -63,8 +63,9 @@ class Upkeep:
                 return
             try:
                 self._reconciler.run_once()
-            except StorageError as problem:
-                logger.warning("What other processes left could not be seen to, will try again: %s", problem)
+            except Exception as problem:  # the next round may go well, and this server has jobs of its own
+                defect = None if isinstance(problem, StorageError) else problem
+                logger.warning("What others left could not be seen to, will try again: %s", problem, exc_info=defect)
             self._reconciler.start()
 
     def load(self, stored: TaskStore, task_id: str) -> TaskRecord:

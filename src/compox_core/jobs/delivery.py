@@ -92,18 +92,19 @@ class Delivery:
         kept = self._emergency.read(store.about.collection, task_id)
         if kept is None:
             return None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             return _record(store, kept)
         return None
 
     def _deliver(self, store: TaskStore, kept: Kept) -> None:
         try:
             record = _record(store, kept)
+            note = store.note_of(record, str(kept.holder.get("incarnation", "")))
+            note.model_dump_json()  # a file may hold what no store can: half a character, lists in lists without end
             store.load_view(kept.record_id)
-        except (ValueError, NotFoundError) as problem:
+        except (ValueError, RecursionError, NotFoundError) as problem:
             self._leave(kept, problem)
             return
-        note = store.note_of(record, str(kept.holder.get("incarnation", "")))
         decided = store.decide(kept.record_id, kept.attempt, note)
         truth = store.load(kept.record_id)
         what = f"{record.kind.value.capitalize()} {record.task_id}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 
-from compox_core.errors import NotFoundError
+from compox_core.errors import NotFoundError, StorageError
 from compox_core.jobs.work import Outcome
 from compox_core.records import ErrorInfo, Job, Rung, TaskRecord, TaskStatus
 from compox_core.storage import FileStore
+from compox_core.storage.telling import tell
 from compox_core.tasks import Holder, LiveTask, LiveTasks, Presence
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,13 @@ class Lifecycle:
         """Claim a job; None where it has ended, or another process has it. Raises StorageError."""
         task = self._live.get(job.id)
         if task is None:
-            record = self._live.stores.of(job.kind).load(job.id)
+            try:
+                record = self._live.stores.of(job.kind).load(job.id)
+            except StorageError as problem:
+                if problem.code != "invalid_record":
+                    raise
+                tell(logger, logging.ERROR, "%s Its job is left alone.", problem)
+                return None
             if record.status.final:
                 return None
             task = self._live.add(record)

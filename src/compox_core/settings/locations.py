@@ -58,7 +58,7 @@ def log_file(settings: Settings) -> Path | None:
         return Path(platformdirs.user_log_dir("compox-core", appauthor=False)) / rest
     if colon and start == "PROGRAMDATA_DEFAULT":
         return Path(platformdirs.user_data_dir("compox-core", appauthor=False)) / rest
-    return Path(rest if colon and start == "RELATIVE_DEFAULT" else settings.log_path).expanduser().absolute()
+    return _expanded("log_path", rest if colon and start == "RELATIVE_DEFAULT" else settings.log_path).absolute()
 
 
 def emergency_folders(settings: Settings) -> list[Path]:
@@ -66,12 +66,22 @@ def emergency_folders(settings: Settings) -> list[Path]:
     folders = []
     given, log = settings.storage.emergency_path, log_file(settings)
     if given:
-        folders.append(Path(given).expanduser().resolve())
+        folders.append(_expanded("storage.emergency_path", given).resolve())
     if log is not None:
         folders.append(log.parent.resolve() / EMERGENCY_FOLDER)
     with suppress(FileNotFoundError):  # no folder for temporary files takes any
         folders.append(_temporary_folder())
     return folders
+
+
+def _expanded(key: str, text: str) -> Path:
+    """Return a path of the settings, whose `~` is a home directory. Raises SettingsError."""
+    try:
+        if "\0" in text:
+            raise ValueError("a path has no null character")
+        return Path(text).expanduser()
+    except (RuntimeError, ValueError) as error:  # `~nobody` is a RuntimeError
+        raise SettingsError(f"{key} is no path on this machine: {error}", details={"key": key}) from error
 
 
 def _temporary_folder() -> Path:
@@ -89,7 +99,7 @@ def store_options(settings: Settings) -> StoreLocation:
     if isinstance(backend, FsspecBackend):
         return StoreLocation(backend.url, prefix, options=dict(backend.options.get_secret_value()), fsync=storage.fsync)
     if isinstance(backend, LocalBackend):
-        folder = Path(backend.path).expanduser() if backend.path else default_folder()
+        folder = _expanded("storage.backend_settings.path", backend.path) if backend.path else default_folder()
         return StoreLocation(str(folder), prefix, fsync=storage.fsync)
     return StoreLocation("s3://", prefix, bucket_per_collection=True, options=_s3_options(storage, backend))
 

@@ -37,7 +37,7 @@ def _device(name: str) -> str:
 
 
 Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_no_bool)]
-Days = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
+Days = Annotated[int, Field(ge=1, le=36_500), BeforeValidator(_no_bool)]
 Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 Seconds = Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
 Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_no_bool)]

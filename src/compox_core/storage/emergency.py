@@ -239,9 +239,12 @@ class EmergencyRecords:
         return None if name is None else folder / collection / name
 
     def _files(self, folder: Path) -> list[Path]:
+        homes = [home for home in self._entries(folder) if home.is_dir() and not home.is_symlink()]
+        return [path for home in homes for path in self._entries(home) if record_of(path.name)]
+
+    def _entries(self, folder: Path) -> list[Path]:
         try:
-            homes = sorted(home for home in folder.iterdir() if home.is_dir() and not home.is_symlink())
-            return [path for home in homes for path in sorted(home.iterdir()) if record_of(path.name)]
+            return sorted(folder.iterdir())
         except OSError as problem:
             self._say_once(folder, "The folder for emergency records %s cannot be read: %s", folder, problem)
             return []

@@ -10,13 +10,16 @@ import json
 import logging
 from datetime import timedelta
 
+from pydantic import TypeAdapter, ValidationError
+
 from compox_core.errors import NotFoundError
-from compox_core.settings.models import Storage
+from compox_core.settings.models import Days, Storage
 from compox_core.storage import ALL, SYSTEM, ObjectStore
 
 logger = logging.getLogger(__name__)
 
 AGES_KEY = "retention"
+_AGES = TypeAdapter(dict[str, Days])
 
 
 def days_of(settings: Storage) -> dict[str, int]:
@@ -50,10 +53,9 @@ def _field(collection: str) -> str:
 
 def _stored(store: ObjectStore) -> dict[str, int]:
     try:
-        found = json.loads(store.get(SYSTEM, AGES_KEY))
-        return {str(name): int(days) for name, days in found.items()}
+        return _AGES.validate_json(store.get(SYSTEM, AGES_KEY))
     except NotFoundError:
         return {}
-    except (ValueError, TypeError, AttributeError) as error:
+    except ValidationError as error:
         logger.warning("The object %r in %r does not say how long things are kept: %s", AGES_KEY, SYSTEM, error)
         return {}
