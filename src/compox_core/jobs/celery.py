@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from compox_core.errors import CompoxError, MissingExtraError, SettingsError
 from compox_core.jobs.executors import closed_error
@@ -28,6 +28,8 @@ QUEUE = "processing-queue"
 CONNECT_SECONDS = 2.0
 PAUSE_SECONDS = 5.0
 """How long no job is published after the broker was found unreachable: so that a request does not wait for it."""
+BEHIND_OTHERS = 20
+"""How many times `republish_seconds` a message may wait behind others until it counts as lost."""
 COUNTED_SECONDS = 1.0
 """How long the number of waiting messages counts as known."""
 
@@ -58,7 +60,7 @@ def make_app(settings: Settings) -> Any:
     celery = celery_module("celery")
     backend = _celery_settings(settings)
     url = backend.broker_url.get_secret_value()
-    redis = urlsplit(url).scheme in ("redis", "rediss")
+    redis = _brokers(settings)[0].scheme in ("redis", "rediss")
 
     class App(celery.Celery):  # type: ignore[misc, name-defined]
         """Celery with the broker of the settings, whatever the environment says (`CELERY_BROKER_URL`)."""
@@ -121,20 +123,37 @@ def _check(app: Any) -> None:
 
 def broker_place(settings: Settings) -> str:
     """Return where the broker is, without the password."""
-    from_url = urlsplit(_celery_settings(settings).broker_url.get_secret_value())
-    user = f"{from_url.username}@" if from_url.username else ""
-    port = f":{from_url.port}" if from_url.port else ""
-    return f"{from_url.scheme}://{user}{from_url.hostname or 'localhost'}{port}{from_url.path}"
+    places = []
+    for url in _brokers(settings):
+        user = f"{url.username}@" if url.username else ""
+        port = f":{url.port}" if url.port else ""
+        places.append(f"{url.scheme}://{user}{url.hostname or 'localhost'}{port}{url.path}")
+    return ", ".join(places)
 
 
 def said_of_broker(problem: BaseException, settings: Settings) -> str:
     """Return what a broker's client says is wrong, without the password."""
     text = " ".join(str(problem).split()) or type(problem).__name__
-    parts = urlsplit(_celery_settings(settings).broker_url.get_secret_value())
-    if parts.password:
-        for secret in {parts.password, unquote(parts.password), quote(unquote(parts.password), safe="")}:
-            text = text.replace(secret, "**")
+    passwords = [url.password for url in _brokers(settings) if url.password]
+    variants = {way for each in passwords for way in (each, unquote(each), quote(unquote(each), safe=""))}
+    for secret in sorted(variants, key=len, reverse=True):
+        text = text.replace(secret, "**")
     return text
+
+
+def _brokers(settings: Settings) -> list[SplitResult]:
+    """Return the URL of the broker, or those of several of which any will do. Raises SettingsError."""
+    try:
+        urls = [urlsplit(url) for url in _celery_settings(settings).broker_url.get_secret_value().split(";")]
+        if all(url.scheme for url in urls) and [url.port for url in urls]:  # a port that is none is a ValueError
+            return urls
+    except ValueError:
+        pass  # its words may show the password
+    raise SettingsError(
+        "inference.backend_settings.broker_url is no URL: write amqp://user:password@host:port/vhost or "
+        "redis://host:port/db, and several with ; between them where any of them will do.",
+        details={"key": "inference.backend_settings.broker_url"},
+    )
 
 
 def connect(app: Any, settings: Settings) -> None:
@@ -203,18 +222,20 @@ class CeleryExecutor:
     def knows(self, job: Job) -> bool:
         """Return whether a message for the job may still be on its way to a worker, or can not be sent anyway.
 
-        It is not where the job was not published of late and no message waits in the queue.
+        It is where the job was published of late, or less long ago while messages wait in the queue, of which its own
+        may be one. Nobody can know that, so it is sent again in the end; a message too many does no harm.
         """
         now = time.monotonic()
         if now < self._unreachable_until:
             return True
-        limit = now - self._settings.inference.queue.republish_seconds
+        republish = self._settings.inference.queue.republish_seconds
         with self._lock:
-            while self._published and next(iter(self._published.values())) < limit:
+            while self._published and next(iter(self._published.values())) < now - BEHIND_OTHERS * republish:
                 self._published.popitem(last=False)
-            if job in self._published:
-                return True
-        return self._messages_waiting() > 0
+            published = self._published.get(job)
+        if published is None:
+            return False
+        return now < published + republish or self._messages_waiting() > 0
 
     def _messages_waiting(self) -> int:
         with self._lock:

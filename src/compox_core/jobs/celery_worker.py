@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from compox_core.errors import StateError, StorageError
 from compox_core.jobs.celery import celery_module, connect, make_app, task_name
+from compox_core.jobs.executors import RETRY_SECONDS
 from compox_core.jobs.job import RunJob
 from compox_core.records import Job, JobKind
 from compox_core.settings.models import CeleryExecutor as CelerySettings
@@ -37,6 +39,7 @@ class CeleryWorker:
         self._slots = slots
         self._app = make_app(settings)
         self._intake = _Intake(slots)
+        self._ending = threading.Event()
         backend = settings.inference.backend_settings
         assert isinstance(backend, CelerySettings)
         self._app.conf.worker_send_task_events = backend.run_flower
@@ -55,10 +58,27 @@ class CeleryWorker:
         return body
 
     def _do(self, job: Job) -> None:
-        try:
-            self._run(job)
-        except Exception as error:  # whatever it is, the job is in the store, and the next message is waiting
-            logger.warning("Job %s could not be run, and will come again: %s", job.id, error)
+        """Run a job; where the store is away, wait for it: the next message would fare no better."""
+        told = False
+        while True:
+            try:
+                self._run(job)
+            except StorageError as problem:
+                if problem.code == "invalid_record":
+                    logger.error("%s Its job is left alone.", problem)
+                    return
+                if not told:
+                    logger.warning("Job %s cannot begin, will try again: %s", job.id, problem)
+                told = True
+                if self._ending.wait(RETRY_SECONDS):
+                    return
+            except StateError:  # closed: the job is in the store, and others will see to it
+                return
+            except Exception:  # a defect; the next message is waiting
+                logger.exception("Job %s could not be run.", job.id)
+                return
+            else:
+                return
 
     def work(self, ready: Callable[[], None], closing: Callable[[], None]) -> int:
         """Take messages until `stop`; return the exit code.
@@ -71,7 +91,12 @@ class CeleryWorker:
         """
         connect(self._app, self._settings)
         self._intake.install(self._app)
-        self._app.steps["worker"].add(_closing_step(closing))
+
+        def close() -> None:
+            self._ending.set()
+            closing()
+
+        self._app.steps["worker"].add(_closing_step(close))
         # Threads of the pool have no application of their own, and would find the tasks of another one, or none.
         celery_module("celery.app.trace").setup_worker_optimizations(self._app, self.name)
         worker = self._app.WorkController(
@@ -108,6 +133,43 @@ def job_of(message: Any, kind: JobKind) -> Job | None:
     return None
 
 
+def only_ours(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a handler of messages that gives those to Celery which any sender of ours may have sent.
+
+    Celery ends its worker over some others, which then come to the next worker, and so on.
+    """
+
+    def handle_ours(message: Any) -> Any:
+        why = what_is_odd(message)
+        if why is None:
+            return handle(message)
+        logger.error("A message that is none of ours was dropped: %s", why)
+        message.reject_log_error(logger, OSError)
+        return None
+
+    return handle_ours
+
+
+def what_is_odd(message: Any) -> str | None:
+    """Return why a message cannot be one of ours; None where it can."""
+    headers = message.headers or {}
+    if headers.get("task") not in {task_name(kind) for kind in JobKind}:
+        return "it names no task that there is"
+    if not isinstance(headers.get("id"), str) or not isinstance(headers.get("root_id", ""), str | None):
+        return "it has no id"
+    if any(headers.get(name) for name in ("eta", "expires", "group")) or any(headers.get("timelimit") or ()):
+        return "it has times or a group, which ours never have"
+    if message.content_type != "application/json":
+        return "it is not JSON"
+    try:
+        body = message.payload
+    except Exception as problem:  # each way to be broken has its own exception
+        return f"it cannot be read ({type(problem).__name__})"
+    if not (isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)):
+        return "its body is not [arguments, named arguments, options]"
+    return None
+
+
 class _Intake:
     """Takes messages only while a slot is free.
 
@@ -136,6 +198,10 @@ class _Intake:
 
             def __init__(self, consumer: Any, **options: Any) -> None:
                 consumer.initial_prefetch_count = 1  # what is not acknowledged is not in a slot yet
+                make_handler = consumer.create_task_handler
+                consumer.create_task_handler = lambda *given, **more: only_ours(make_handler(*given, **more))
+                # What is in a queue of Redis and is no message at all.
+                consumer.connection_errors = (*consumer.connection_errors, ValueError, TypeError, KeyError)
                 super().__init__(consumer, **options)
 
             def start(self, consumer: Any) -> None:
