@@ -153,11 +153,12 @@ def only_ours(handle: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def what_is_odd(message: Any) -> str | None:
     """Return why a message cannot be one of ours; None where it can."""
     headers = message.headers or {}
-    if headers.get("task") not in {task_name(kind) for kind in JobKind}:
+    if headers.get("task") not in [task_name(kind) for kind in JobKind]:
         return "it names no task that there is"
     if not isinstance(headers.get("id"), str) or not isinstance(headers.get("root_id", ""), str | None):
         return "it has no id"
-    if any(headers.get(name) for name in ("eta", "expires", "group")) or any(headers.get("timelimit") or ()):
+    timed = headers.get("timelimit") not in (None, [None, None])
+    if timed or any(headers.get(name) is not None for name in ("eta", "expires", "group")):
         return "it has times or a group, which ours never have"
     if message.content_type != "application/json":
         return "it is not JSON"
@@ -165,7 +166,7 @@ def what_is_odd(message: Any) -> str | None:
         body = message.payload
     except Exception as problem:  # each way to be broken has its own exception
         return f"it cannot be read ({type(problem).__name__})"
-    if not (isinstance(body, list) and len(body) == 3 and isinstance(body[0], list) and isinstance(body[1], dict)):
+    if not (isinstance(body, list) and [type(part) for part in body] == [list, dict, dict]):
         return "its body is not [arguments, named arguments, options]"
     return None
 

@@ -1,0 +1,124 @@
+"""What comes through a broker: our messages, twice, and those of anybody else."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compox_core.jobs.celery import QUEUE, make_app
+from compox_core.records import TaskStatus
+from tests.brokers import Broker
+from tests.celery.site import Site, until
+from tests.celery.test_celery_faults import MARKED, begun, marks
+
+pytestmark = pytest.mark.broker
+
+ID = "01a1fd77-a185-72cc-8412-528ca0039bf2"
+NO_BODY: list[Any] = [[], {}, {}]
+
+
+@pytest.fixture
+def site(broker: Broker, tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path / "site", broker)
+    yield site
+    site.close()
+
+
+def publish(site: Site, body: Any, content_type: str = "application/json", **headers: Any) -> None:
+    """Send a message with any headers and any body."""
+    with site.server(resume=False) as engine:
+        app = make_app(engine.settings)
+        encoding = "utf-8" if content_type == "application/json" else "binary"
+        data = body if isinstance(body, str | bytes) else json.dumps(body)
+        with app.connection_for_write() as connection:
+            connection.Producer().publish(
+                data, routing_key=QUEUE, headers=headers, content_type=content_type, content_encoding=encoding
+            )
+
+
+class Leaves:
+    """Leaves a file where somebody unpickles it."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (open, (str(self.mark), "w"))
+
+
+def test_what_we_send_is_what_compox_3_calls_it(site: Site, tmp_path: Path) -> None:
+    """The queue, the name of the task, JSON, and a body with the kind and the id of the job."""
+    with site.server() as engine:
+        execution = site.submit(engine, site.deploy(engine, MARKED), folder=str(tmp_path), number="0")
+        with make_app(engine.settings).connection_for_read() as connection:
+            queue = connection.SimpleQueue("processing-queue")
+            message = queue.get(timeout=60)
+            assert (message.headers["task"], message.content_type) == ("task", "application/json")
+            arguments, named, _ = json.loads(message.body)
+            assert (arguments, named) == ([{"kind": "execution", "id": execution}], {})
+            message.ack()
+            queue.close()
+
+
+def test_a_message_that_comes_twice_runs_nothing_twice(site: Site, tmp_path: Path) -> None:
+    """While the job runs, and when it has ended; whichever worker gets it."""
+    site.work()
+    site.work()
+    with site.server() as engine:
+        job = site.submit(engine, site.deploy(engine, MARKED), folder=str(tmp_path), number="0", wait=True)
+        begun(engine, job)
+        again = {"kind": "execution", "id": job}
+        for task_id in (job, ID, None):
+            make_app(engine.settings).send_task("task", args=[again], task_id=task_id, queue=QUEUE)
+        (tmp_path / "go").touch()
+        first = site.ended(engine, job)
+        make_app(engine.settings).send_task("task", args=[again], queue=QUEUE)
+        more = site.submit(engine, first.algorithm_id, folder=str(tmp_path), number="1")
+        assert site.ended(engine, more).status is TaskStatus.COMPLETED
+        last = engine.executions.get(job)
+    assert (last.status, last.attempt, last.output_dataset_ids) == (TaskStatus.COMPLETED, 1, first.output_dataset_ids)
+    assert Counter(number for number, _ in marks(tmp_path)) == {"0": 1, "1": 1}
+
+
+def test_no_message_ends_a_worker(site: Site, tmp_path: Path) -> None:
+    """Whatever somebody puts into the queue: it is dropped with a word in the log, and the next job is run."""
+    worker = site.work()
+    mark = tmp_path / "unpickled"
+    whole = [[{"kind": "execution", "id": ID}], {}, {}]
+    publish(site, [], task="task", id=ID)
+    publish(site, {}, task="task", id=ID)
+    publish(site, "no JSON", task="task", id=ID)
+    publish(site, "[" * 5000, task="task", id=ID)
+    publish(site, whole)
+    publish(site, whole, task="task")
+    publish(site, whole, task="task", id=7)
+    publish(site, whole, task=["task"], id=ID)
+    publish(site, whole, task="nonsense", id=ID)
+    publish(site, whole, task="task", id=ID, timelimit="x")
+    publish(site, whole, task="task", id=ID, timelimit=5)
+    publish(site, whole, task="task", id=ID, eta="tomorrow")
+    publish(site, whole, task="task", id=ID, expires="yesterday")
+    publish(site, [1, 2, 3], task="task", id=ID)
+    publish(site, [[], {}, None], task="task", id=ID)
+    publish(site, [["a"] * 1000, {"b": 1}, {}], task="task", id=ID)
+    publish(site, {"task": "task", "id": ID, "args": [1], "kwargs": {}})
+    publish(site, pickle.dumps([[Leaves(mark)], {}, {}]), "application/x-python-serialize", task="task", id=ID)
+    if site.broker.url.startswith("redis"):
+        import redis
+
+        client = redis.Redis.from_url(site.broker.url)
+        for raw in (b"no JSON", b"[]", b"7", b"{}"):
+            client.lpush(QUEUE, raw)
+    with site.server() as engine:
+        job = site.submit(engine, site.deploy(engine, MARKED), folder=str(tmp_path), number="0")
+        assert site.ended(engine, job).status is TaskStatus.COMPLETED
+    assert worker.process.poll() is None, worker.said()
+    until(lambda: worker.said().count("was dropped") >= 17, worker.said)
+    assert not mark.exists()
+    assert worker.end() == 0
