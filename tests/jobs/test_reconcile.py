@@ -243,10 +243,13 @@ class TestJobsThatHadBegun:
         assert (last.status, last.attempt, scene.queue()) == (TaskStatus.FAILED, 1, [])
         assert last.error is not None
         assert (last.error.code, "will begin" in last.log) == ("worker_lost", False)
+        assert "No other attempt begins" in last.error.message
+        assert "pyproject.toml" not in last.error.message  # it asks for more tries already
 
-    def test_a_retry_at_home(self, scene: Scene) -> None:
-        """Where the home of a job lives and only its worker is lost, the home submits it again."""
-        scene.job(home=ALIVE, retries=1)
+    @pytest.mark.parametrize("resume", [True, False])
+    def test_a_retry_at_home(self, scene: Scene, resume: bool) -> None:
+        """Where the home of a job lives and only its worker is lost, the home submits it again; a script, too."""
+        scene.job(home=ALIVE, retries=1, resume=resume)
         scene.tasks.claim("a", 1, DEAD)
         scene.reconciler.run_once()
         assert (scene.queue(), scene.hand.submitted, scene.home()) == (["a.job"], [], "alive")
@@ -254,6 +257,19 @@ class TestJobsThatHadBegun:
         home.run_once()
         home.run_once()
         assert hand.submitted == ["a"]
+
+    def test_a_retry_whose_home_ends_first(self, scene: Scene) -> None:
+        """What is said is of the attempt that was to come; that another one began stays in the log."""
+        scene.job(home=ALIVE, retries=1, resume=False)
+        scene.tasks.claim("a", 1, DEAD)
+        scene.reconciler.run_once()
+        _, _, later = scene.process("later", "alive")
+        later.run_once()
+        last = scene.tasks.load("a")
+        assert (last.status, last.attempt, scene.queue()) == (TaskStatus.FAILED, 2, [])
+        assert last.error is not None
+        assert last.error.message.startswith("Attempt 2 of this execution never began")
+        assert "Attempt 1 of 2 lost its worker" in last.log
 
     @pytest.mark.parametrize("who", [ALIVE, holder("me")])
     def test_a_claim_of_the_living_is_theirs(self, scene: Scene, who: Any) -> None:

@@ -14,33 +14,37 @@ from compox_core.tasks import Holder, TaskLog
 def lost(record: TaskRecord, holder: Holder) -> TaskRecord:
     """Return the last record of a job that had begun and may not begin again."""
     anew = ""
-    if isinstance(record, AlgorithmTaskRecord):
+    if isinstance(record, AlgorithmTaskRecord) and not record.retries:
         anew = ", or let the algorithm begin anew by itself (`retry` of [tool.compox] in pyproject.toml)"
     tries = f" (attempt {record.attempt} of {record.retries + 1})" if record.retries else ""
+    why = ""
+    if record.attempt <= record.retries:
+        why = " No other attempt begins: that is up to the program that submitted it, which is gone, too."
     return _failed(
         record,
         holder,
         f"The worker of this {record.kind.value} is lost{tries}: {holder} ended while it ran, or showed no sign of "
-        "life for too long. Submit it again. Where it happens often, look for what ends that process (its log, the "
+        f"life for too long.{why} Submit it again. Where it happens often, look for what ends that process (its log, the "
         f"memory of the machine){anew}.",
     )
 
 
 def never_begun(record: TaskRecord, home: Holder) -> TaskRecord:
     """Return the last record of a job that only one process may begin, and that process is gone."""
-    return _failed(record, home, _never(record.kind, home))
+    return _failed(record, home, _never(record.kind, home, record.attempt))
 
 
 def never_recorded(kind: JobKind, home: Holder) -> dict[str, Any]:
     """Return what is to be said of a job whose record has not come, in case it does: the process was only suspended."""
-    message = _never(kind, home)
+    message = _never(kind, home, 1)
     fields: dict[str, Any] = to_jsonable_python(_end(home, 1, message))
     return {**fields, "log": _line("ERROR", message)}
 
 
-def _never(kind: JobKind, home: Holder) -> str:
+def _never(kind: JobKind, home: Holder, attempt: int) -> str:
+    what = f"This {kind.value}" if attempt == 1 else f"Attempt {attempt} of this {kind.value}"
     return (
-        f"This {kind.value} never began: {home}, which was to run it, ended first, or showed no sign of life for too "
+        f"{what} never began: {home}, which was to run it, ended first, or showed no sign of life for too "
         "long. Submit it again."
     )
 

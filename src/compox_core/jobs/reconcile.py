@@ -166,7 +166,8 @@ class Reconciler:
             return None
         holder = holders.get(record.attempt)
         if holder is not None and not record.status.final:
-            record = self._decided(store, record, holder, again=entry is None or entry.resume)
+            again = entry is None or entry.resume or not self._is_lost(entry.home)
+            record = self._decided(store, record, holder, again=again)
         return None if record is None else self._completed(store, job, entry, record)
 
     def _is_lost(self, holder: Holder) -> bool:
@@ -178,7 +179,7 @@ class Reconciler:
         """Decide about an attempt whose process is lost; return None where another decided first, who sees to it.
 
         Args:
-            again: Whether another process may begin the job anew.
+            again: Whether anybody may begin the job anew: its home, or whoever takes it over.
         """
         if self._kept(store, record):
             return None  # it had ended before its process did, and the store had no room for that yet
