@@ -24,8 +24,8 @@ def lost(record: TaskRecord, holder: Holder) -> TaskRecord:
         record,
         holder,
         f"The worker of this {record.kind.value} is lost{tries}: {holder} ended while it ran, or showed no sign of "
-        f"life for too long.{why} Submit it again. Where it happens often, look for what ends that process (its log, the "
-        f"memory of the machine){anew}.",
+        f"life for too long.{why} Submit it again. Where it happens often, look for what ends that process (its log, "
+        f"the memory of the machine){anew}.",
     )
 
 
