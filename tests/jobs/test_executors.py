@@ -9,10 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from compox_core.errors import StateError, StorageError
+from compox_core.identity import new_id, utc_now
 from compox_core.jobs import Executor, InlineExecutor, LocalRun, ThreadExecutor
 from compox_core.jobs.ladder import ThreadLadder
-from compox_core.records import Job, JobKind
+from compox_core.records import ExecutionRecord, Job, JobKind
 from compox_core.settings.models import Stop
+from compox_core.storage import open_store
+from compox_core.tasks import LiveTask, TaskStore
 
 Make = Callable[[Callable[[Job], None]], Executor]
 
@@ -145,3 +148,29 @@ def test_a_job_that_cannot_begin_is_tried_again(problem: Exception, monkeypatch:
     assert done.wait(60)
     assert executor.close(None) == []
     assert seen == ["1", "1", "1", "1", "2"]
+
+
+def test_one_stop_that_fails_ends_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """One thread watches over all of them."""
+
+    def live() -> LiveTask:
+        record = ExecutionRecord(
+            execution_id=new_id(), algorithm_id="a", input_dataset_ids=[], time_submitted=utc_now()
+        )
+        return LiveTask(record, TaskStore(open_store("memory://"), JobKind.EXECUTION), 1000, lambda: None)
+
+    def fail() -> bool:
+        raise MemoryError
+
+    broken, sound = live(), live()
+    left = threading.Event()
+    ladder = ThreadLadder(Stop(flag_seconds=0.001, exception_seconds=0.01), lambda task: left.set())
+    ladder.start()
+    broken.gate.raise_in_thread = fail  # type: ignore[method-assign]
+    broken.write_log = fail  # type: ignore[assignment, method-assign]
+    with ladder.watching(broken), ladder.watching(sound):
+        broken.request_stop()
+        sound.request_stop()
+        assert left.wait(60)
+    ladder.close()
+    assert (sound.rung, "A stop failed and will be tried again" in caplog.text) == ("abandoned", True)
