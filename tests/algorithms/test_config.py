@@ -384,7 +384,7 @@ def test_limits_of_time_and_of_tries(text: str, seconds: float) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        *(f"timeout_s = {value}" for value in ("0", "-1", "true", '"30"', "inf", "nan", "[1]")),
+        *(f"timeout_s = {value}" for value in ("0", "-1", "true", '"30"', "inf", "nan", "[1]", "1" + "0" * 400)),
         *(f"retry = {value}" for value in ("-1", "11", "1.0", "true", '"1"')),
     ],
 )

@@ -20,6 +20,7 @@ import compox_core as cx
 from compox_core.data import GenericSchema, ImageSchema
 from compox_core.records import Job, JobKind
 from compox_core.storage import SYSTEM
+from compox_core.tasks import TaskStore
 from tests.engine.authors import image_runner, write_algorithm
 
 
@@ -508,6 +509,25 @@ def test_a_job_that_is_queued_twice_is_stopped(tmp_path: Path) -> None:
         engine._open_parts.desk.executor.submit(Job(JobKind.EXECUTION, handle.id))
         handle.stop()
         assert handle.wait(60).status == "STOPPED"
+
+
+def test_a_stop_that_the_store_refuses_leaves_no_ghost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine that was asked sees what becomes of another one's job, and can be asked again."""
+    with cx.Engine(tmp_path / "store") as engine, cx.Engine(tmp_path / "store") as other:
+        wait = f"import os\nwhile not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.01)\nreturn data"
+        deploy(engine, tmp_path, wait)
+        handles = [engine.submit("sample", IMAGE) for _ in range(2)]
+
+        def claim(*given: Any) -> bool:
+            raise cx.StorageError("refused")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(TaskStore, "claim", claim)
+            with pytest.raises(cx.StorageError, match="refused"):
+                other.executions.stop(handles[1].id)
+        (tmp_path / "go").touch()
+        assert [handle.wait(60).status for handle in handles] == ["COMPLETED"] * 2
+        assert other.executions.get(handles[1].id).status == "COMPLETED"
 
 
 def test_a_stop_needs_no_new_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -204,7 +204,12 @@ def broken_end(place: Place, store: TaskStore, record: TaskRecord) -> None:
     (place.root / store.about.collection / "end" / f"{record.task_id}.0001").write_text("{")
 
 
-@pytest.mark.parametrize("spoil", [unknown_job, not_final, not_a_record, anothers_name, broken_end])
+def half_a_character(place: Place, store: TaskStore, record: TaskRecord) -> None:
+    path = place.left()[0]
+    path.write_text(path.read_text().replace('"log": "', '"log": "\\ud800'))
+
+
+@pytest.mark.parametrize("spoil", [unknown_job, not_final, not_a_record, anothers_name, broken_end, half_a_character])
 def test_what_cannot_be_delivered_stays_and_hinders_no_other(
     place: Place, spoil: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -425,7 +425,10 @@ class TestAges:
         Retention(store, Storage(stop_requests_expire_days=9)).tell_ages()
         assert ages(store, Storage())[STOP_REQUESTS] == 9 * DAY
 
-    @pytest.mark.parametrize("content", [b"?", b"[]", b'{"data-store": "x"}'])
+    @pytest.mark.parametrize(
+        "content",
+        [b"?", b"[]", b'{"data-store": "x"}', b'{"data-store": Infinity}', b'{"data-store": 1000000}', b"[" * 9999],
+    )
     def test_ages_that_cannot_be_read_are_none(self, store: ObjectStore, content: bytes) -> None:
         """A damaged object leaves the settings to decide."""
         store.put(SYSTEM, AGES_KEY, content)

@@ -142,6 +142,7 @@ WRONG: list[tuple[dict[Any, Any], str]] = [
         {"inference": {"queue": {"heartbeat_seconds": 30}}},
         "inference.queue: lost_after_seconds (20) must be at least three times heartbeat_seconds (30)",
     ),
+    ({"storage": {"data_store_expire_days": 999_999}}, "storage.data_store_expire_days: must be less than or equal to"),
     ({"inference": {"stop": {"kill_seconds": 1e300}}}, "inference.stop.kill_seconds: must be less than or equal to"),
 ]
 

@@ -116,3 +116,12 @@ def test_emergency_records_lie_beside_the_log(tmp_path: Path) -> None:
     assert folders[2].name.startswith("compox_emergency_records")
     assert len(folders) == 3
     assert emergency_folders(Settings(log_path="")) == folders[2:]
+
+
+@pytest.mark.parametrize("path", ["~no-such-user-here/x", "a\0b"])
+def test_a_path_that_is_none_is_told(path: str) -> None:
+    """By the key that it stands under."""
+    with pytest.raises(SettingsError, match=r"storage\.backend_settings\.path is no path"):
+        location({"provider": "local", "path": path})
+    with pytest.raises(SettingsError, match=r"storage\.emergency_path is no path"):
+        emergency_folders(load_settings({"storage": {"emergency_path": path}}))
