@@ -25,7 +25,7 @@ from click.testing import CliRunner
 
 import compox_core as cx
 from compox_cli.commands import compox_cli
-from compox_core.storage.collections import ALL, EXECUTIONS
+from compox_core.storage.collections import ALL, EXECUTIONS, SYSTEM
 from tests.engine.authors import image_runner, write_algorithm
 from tests.http.serving import API, Wire, served
 
@@ -71,8 +71,8 @@ class Place:
         return {entry for entry in found if not entry[1].startswith("processes/")}  # the engine's own sign of life
 
     def leftovers(self) -> list[Path]:
-        """Return what is left where files are made."""
-        hidden = [path for path in self.path.rglob(".tmp*/**/*") if path.is_file()]
+        """Return what is left where files are made; beside the heartbeats, which come and go."""
+        hidden = [path for path in self.path.rglob(".tmp*/**/*") if path.is_file() and SYSTEM not in path.parts]
         return [*hidden, *self.engine.store.scratch().parent.iterdir(), *self.temporary.iterdir()]
 
     def check(self, before: set[tuple[str, str, int]], records: int = 0) -> None:

@@ -64,7 +64,7 @@ def test_records_have_the_keys_that_clients_know() -> None:
     """Every key that compox 3 answered with, in its order; what is new comes after."""
     records = Path(__file__).parents[1] / "artefacts" / "interop" / "records"
     run = json.loads((records / "execution_level_cut.json").read_text(encoding="utf-8"))
-    assert list(get_type_hints(Execution)) == [*run, "error"]
+    assert list(get_type_hints(Execution)) == [*run, "error", "stopped_by", "attempt"]
     known = json.loads((records / "algorithm_all.json").read_text(encoding="utf-8"))[0]
     assert list(get_type_hints(Algorithm)) == [*known, "timestamp"]
     rules = known["additional_parameters"][0]

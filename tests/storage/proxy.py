@@ -60,12 +60,14 @@ class Proxy:
                 client, _ = listener.accept()
             except OSError:
                 return
+            self._open.add(client)
+            if listener is not self._listener or listener.fileno() < 0:
+                _end(client)  # it was stopped at this moment
             threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
     def _forward(self, client: socket.socket) -> None:
         """Carry one connection; both directions end together."""
         left: list[int] = []  # how many bytes of the answer still pass, when it is to be cut
-        self._open.add(client)
         with client, socket.create_connection(self._server) as server:
             threading.Thread(target=self._answers, args=(server, client, left), daemon=True).start()
             try:
@@ -76,6 +78,8 @@ class Proxy:
                     server.sendall(data)
             except OSError:
                 pass  # the other direction has closed it
+            # A close alone would not be seen by the server while the other thread reads from this socket.
+            _end(server)
             self._open.discard(client)
 
     def _answers(self, server: socket.socket, client: socket.socket, left: list[int]) -> None:
