@@ -47,6 +47,18 @@ def begun(engine: Engine, execution: str) -> None:
     until(lambda: "begun" in engine.executions.get(execution).log, "a line in the log")
 
 
+def both_work(site: Site, engine: Engine, algorithm: str, folder: Path) -> None:
+    """Have two jobs run at once, each on a worker of its own: both have then done all that came before."""
+    folder.mkdir()
+    jobs = [site.submit(engine, algorithm, folder=str(folder), number=str(n), wait=True) for n in range(2)]
+    for job in jobs:
+        begun(engine, job)
+    (folder / "go").touch()
+    assert {site.ended(engine, job).status for job in jobs} == {TaskStatus.COMPLETED}
+    assert {number for number, _ in marks(folder)} == {"0", "1"}
+    assert len(marks(folder)) == len({pid for _, pid in marks(folder)}) == 2
+
+
 def test_two_workers_share_200_jobs_each_once(site: Site, tmp_path: Path) -> None:
     """Every job completes, was begun once, and both workers had some."""
     site.work()

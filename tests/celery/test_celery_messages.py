@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from compox_core.engine import Engine
 from compox_core.jobs.celery import QUEUE, make_app
 from compox_core.records import TaskStatus
 from tests.brokers import Broker
 from tests.celery.site import Site, until
-from tests.celery.test_celery_faults import MARKED, begun, marks
+from tests.celery.test_celery_faults import MARKED, begun, both_work, marks
 
 pytestmark = pytest.mark.broker
 
@@ -52,6 +53,13 @@ class Leaves:
         return (open, (str(self.mark), "w"))
 
 
+def send_again(engine: Engine, job: str) -> None:
+    """Send the message of a run three times more: with its task id, that of another, and one of its own."""
+    app = make_app(engine.settings)
+    for task_id in (job, ID, None):
+        app.send_task("task", args=[{"kind": "execution", "id": job}], task_id=task_id, queue=QUEUE)
+
+
 def test_what_we_send_is_what_compox_3_calls_it(site: Site, tmp_path: Path) -> None:
     """The queue, the name of the task, JSON, and a body with the kind and the id of the job."""
     with site.server() as engine:
@@ -67,23 +75,64 @@ def test_what_we_send_is_what_compox_3_calls_it(site: Site, tmp_path: Path) -> N
 
 
 def test_a_message_that_comes_twice_runs_nothing_twice(site: Site, tmp_path: Path) -> None:
-    """While the job runs, and when it has ended; whichever worker gets it."""
+    """While the job runs, and when it has ended; whichever worker gets it, with the same task id or another."""
     site.work()
     site.work()
     with site.server() as engine:
-        job = site.submit(engine, site.deploy(engine, MARKED), folder=str(tmp_path), number="0", wait=True)
+        algorithm = site.deploy(engine, MARKED)
+        job = site.submit(engine, algorithm, folder=str(tmp_path), number="0", wait=True)
         begun(engine, job)
-        again = {"kind": "execution", "id": job}
-        for task_id in (job, ID, None):
-            make_app(engine.settings).send_task("task", args=[again], task_id=task_id, queue=QUEUE)
+        send_again(engine, job)
+        # Comes behind them, and only one worker is free: when it has ended, they have been taken.
+        behind = site.submit(engine, algorithm, folder=str(tmp_path), number="1")
+        assert site.ended(engine, behind).status is TaskStatus.COMPLETED
+        running = engine.executions.get(job)
+        assert (running.status, running.attempt) == (TaskStatus.RUNNING, 1)
         (tmp_path / "go").touch()
         first = site.ended(engine, job)
-        make_app(engine.settings).send_task("task", args=[again], queue=QUEUE)
-        more = site.submit(engine, first.algorithm_id, folder=str(tmp_path), number="1")
-        assert site.ended(engine, more).status is TaskStatus.COMPLETED
-        last = engine.executions.get(job)
-    assert (last.status, last.attempt, last.output_dataset_ids) == (TaskStatus.COMPLETED, 1, first.output_dataset_ids)
+        assert (first.status, first.attempt) == (TaskStatus.COMPLETED, 1)
+        send_again(engine, job)
+        both_work(site, engine, algorithm, tmp_path / "both")
+        assert engine.executions.get(job) == first
     assert Counter(number for number, _ in marks(tmp_path)) == {"0": 1, "1": 1}
+
+
+def test_a_failed_job_whose_message_comes_again_stays_failed(site: Site, tmp_path: Path) -> None:
+    """So does one that was stopped before it began: an end is the end."""
+    site.work()
+    with site.server() as engine:
+        algorithm = site.deploy(
+            engine, MARKED.replace("return data", "") + "raise ValueError('no good')", extra="retry = 1"
+        )
+        failed = site.submit(engine, algorithm, folder=str(tmp_path), number="0", wait=True)
+        begun(engine, failed)
+        stopped = site.submit(engine, algorithm, folder=str(tmp_path), number="1")
+        engine.executions.stop(stopped)
+        (tmp_path / "go").touch()
+        first = [site.ended(engine, job) for job in (failed, stopped)]
+        for job in (failed, stopped):
+            send_again(engine, job)
+        site.work()
+        both_work(site, engine, site.deploy(engine, MARKED, name="well"), tmp_path / "both")
+        assert [engine.executions.get(job) for job in (failed, stopped)] == first
+    assert [(record.status, record.attempt) for record in first] == [(TaskStatus.FAILED, 1), (TaskStatus.STOPPED, 1)]
+    assert [number for number, _ in marks(tmp_path)] == ["0"]
+
+
+def test_workers_that_race_for_a_job_run_it_once(site: Site, tmp_path: Path) -> None:
+    """Each job has several messages in the queue when the two begin."""
+    with site.server() as engine:
+        algorithm = site.deploy(engine, MARKED)
+        jobs = [site.submit(engine, algorithm, folder=str(tmp_path), number=str(n)) for n in range(10)]
+        for job in jobs:
+            send_again(engine, job)
+        site.work()
+        site.work()
+        records = [site.ended(engine, job) for job in jobs]
+        both_work(site, engine, algorithm, tmp_path / "both")
+        assert [engine.executions.get(job) for job in jobs] == records
+    assert {(record.status, record.attempt) for record in records} == {(TaskStatus.COMPLETED, 1)}
+    assert Counter(number for number, _ in marks(tmp_path)) == {str(number): 1 for number in range(10)}
 
 
 def test_no_message_ends_a_worker(site: Site, tmp_path: Path) -> None:
