@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kombu
 import pytest
 
 from compox_core.engine import Engine
 from compox_core.jobs.celery import QUEUE, make_app
-from compox_core.records import TaskStatus
+from compox_core.records import BenchmarkRequest, TaskStatus
 from tests.brokers import Broker
 from tests.celery.site import Site, until
 from tests.celery.test_celery_faults import MARKED, begun, both_work, marks
@@ -60,18 +61,35 @@ def send_again(engine: Engine, job: str) -> None:
         app.send_task("task", args=[{"kind": "execution", "id": job}], task_id=task_id, queue=QUEUE)
 
 
-def test_what_we_send_is_what_compox_3_calls_it(site: Site, tmp_path: Path) -> None:
+def on_the_wire(broker: Broker, job: str) -> Any:
+    """Return the message of a job as anybody with access to the broker finds it."""
+    with kombu.Connection(broker.url) as connection:
+        queue = connection.SimpleQueue("processing-queue")
+        while True:
+            message = queue.get(timeout=60)  # the first ones may be of an earlier test
+            message.ack()
+            if message.headers["id"] == job:
+                return message
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("execution", "task"), ("benchmark", "benchmark_task"), ("deploy", "deploy_task")]
+)
+def test_what_we_send_is_what_compox_3_calls_it(site: Site, kind: str, name: str, tmp_path: Path) -> None:
     """The queue, the name of the task, JSON, and a body with the kind and the id of the job."""
     with site.server() as engine:
-        execution = site.submit(engine, site.deploy(engine, MARKED), folder=str(tmp_path), number="0")
-        with make_app(engine.settings).connection_for_read() as connection:
-            queue = connection.SimpleQueue("processing-queue")
-            message = queue.get(timeout=60)
-            assert (message.headers["task"], message.content_type) == ("task", "application/json")
-            arguments, named, _ = json.loads(message.body)
-            assert (arguments, named) == ([{"kind": "execution", "id": execution}], {})
-            message.ack()
-            queue.close()
+        algorithm = site.deploy(engine, MARKED)
+        if kind == "execution":
+            job = site.submit(engine, algorithm, folder=str(tmp_path), number="0")
+        elif kind == "benchmark":
+            job = engine.benchmarks.submit(BenchmarkRequest(algorithm_id=algorithm)).benchmark_id
+        else:
+            job = engine.deploys.submit(site.folder / "algorithms" / "sample").deploy_id
+        message = on_the_wire(site.broker, job)
+    assert message.headers["task"] == name
+    assert (message.content_type, message.content_encoding) == ("application/json", "utf-8")
+    arguments, named, _ = json.loads(message.body)
+    assert (arguments, named) == ([{"kind": kind, "id": job}], {})
 
 
 def test_a_message_that_comes_twice_runs_nothing_twice(site: Site, tmp_path: Path) -> None:
@@ -171,3 +189,25 @@ def test_no_message_ends_a_worker(site: Site, tmp_path: Path) -> None:
     until(lambda: worker.said().count("was dropped") >= 17, worker.said)
     assert not mark.exists()
     assert worker.end() == 0
+
+
+def test_a_pickle_is_never_opened(site: Site, tmp_path: Path) -> None:
+    """Whichever task it is for, and whatever it says it is; the next job is run."""
+    worker = site.work()
+    mark = tmp_path / "unpickled"
+    bodies = [[[Leaves(mark)], {}, {}], {"task": "task", "id": ID, "args": [Leaves(mark)], "kwargs": {}}]
+    pickles = [pickle.dumps(body) for body in bodies]
+    for name in ("task", "benchmark_task", "deploy_task"):
+        for content_type in ("application/x-python-serialize", "application/json", "application/data"):
+            publish(site, pickles[0], content_type, task=name, id=ID)
+    publish(site, pickles[1], "application/x-python-serialize")
+    with site.server() as engine:
+        job = site.submit(engine, site.deploy(engine, MARKED), folder=str(tmp_path), number="0")
+        assert site.ended(engine, job).status is TaskStatus.COMPLETED
+    until(lambda: worker.said().count("was dropped") >= 10, worker.said)
+    assert worker.process.poll() is None, worker.said()
+    assert not mark.exists()
+    for pickled in pickles:
+        pickle.loads(pickled)
+        assert mark.exists()
+        mark.unlink()

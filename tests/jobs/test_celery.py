@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import time
+from enum import StrEnum
+from typing import cast
 
 import pytest
 
 from compox_core.errors import SettingsError, StateError, StorageError
-from compox_core.jobs.celery import BEHIND_OTHERS, CeleryExecutor, broker_place, make_app, said_of_broker
+from compox_core.jobs.celery import (
+    BEHIND_OTHERS,
+    QUEUE,
+    CeleryExecutor,
+    broker_place,
+    make_app,
+    said_of_broker,
+    task_name,
+)
 from compox_core.jobs.celery_worker import CeleryWorker
 from compox_core.records import Job, JobKind
 from compox_core.settings import Settings, load_settings
@@ -18,6 +28,23 @@ JOB = Job(JobKind.EXECUTION, "a")
 def settings(url: str = "redis://localhost:1/0") -> Settings:
     backend = {"executor": "celery", "broker_url": url, "result_backend": "disabled://"}
     return load_settings({"inference": {"backend_settings": backend}})
+
+
+class LaterKind(StrEnum):
+    """A kind of job that there is not yet."""
+
+    TRAINING = "training"
+
+
+def test_the_names_that_both_ends_agree_on_are_those_of_compox_3() -> None:
+    """A queue and a task for each kind; the worker knows exactly these."""
+    assert QUEUE == "processing-queue"
+    assert task_name(JobKind.EXECUTION) == "task"
+    assert task_name(JobKind.BENCHMARK) == "benchmark_task"
+    assert task_name(JobKind.DEPLOY) == "deploy_task"
+    assert task_name(cast(JobKind, LaterKind.TRAINING)) == "training_task"
+    tasks = CeleryWorker(settings(), lambda job: None, 1)._app.tasks
+    assert {name for name in tasks if not name.startswith("celery.")} == {task_name(kind) for kind in JobKind}
 
 
 @pytest.mark.parametrize(
