@@ -26,13 +26,15 @@ CONFIG = """
 storage:
   backend_settings: {{path: {store}}}
 inference:
-  stop: {{flag_seconds: 0.3, exception_seconds: 5, terminate_seconds: 2, kill_seconds: 10}}
+  stop: {{{stop}}}
   queue: {{heartbeat_seconds: 0.5, lost_after_seconds: 10, reconcile_seconds: 0.5, republish_seconds: 1}}
   backend_settings:
     executor: celery
     broker_url: {broker}
     {more}
 """
+
+STOP = "flag_seconds: 0.3, exception_seconds: 5, terminate_seconds: 2, kill_seconds: 10"
 
 
 def until(condition: Callable[[], Any], what: Callable[[], str] | str) -> Any:
@@ -80,12 +82,13 @@ class WorkerProcess:
 class Site:
     """Everything that one store needs; lives as long as a module of tests."""
 
-    def __init__(self, folder: Path, broker: Broker, more: str = "") -> None:
+    def __init__(self, folder: Path, broker: Broker, more: str = "", stop: str = STOP) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.broker = broker
         self.config = folder / "compox.yaml"
-        self.config.write_text(CONFIG.format(store=folder / "store", broker=broker.url, more=more), encoding="utf-8")
+        text = CONFIG.format(store=folder / "store", broker=broker.url, more=more, stop=stop)
+        self.config.write_text(text, encoding="utf-8")
         self.workers: list[WorkerProcess] = []
         self._started = 0
 
