@@ -29,6 +29,21 @@ while args.get("wait") and not (folder / "go").exists():
 return data
 """
 
+TELLS = """
+from pathlib import Path
+folder = Path(args["folder"])
+self.set_progress(0.25)
+self.log_message(f"tells-{folder.name}-begun")
+while not (folder / "on").exists():
+    time.sleep(0.01)
+self.set_progress(0.75)
+print(f"tells-{folder.name}-on")
+while not (folder / "go").exists():
+    time.sleep(0.01)
+return data
+"""
+UNDER_WAY = {TaskStatus.PENDING, TaskStatus.STARTED, TaskStatus.RUNNING}
+
 
 @pytest.fixture
 def site(broker: Broker, tmp_path: Path) -> Iterator[Site]:
@@ -95,21 +110,62 @@ def test_a_worker_that_crashes_costs_its_own_job_at_most(site: Site, retry: int,
     assert counted == {"0": 1 + retry, **{str(number): 1 for number in range(1, 6)}}
 
 
-def test_a_broker_that_restarts_in_mid_job_is_not_noticed(site: Site, tmp_path: Path) -> None:
-    """The job goes on; what waited, and what was submitted while there was no broker, is run, each once."""
+def test_progress_and_log_of_each_job_are_seen_while_both_run(site: Site, tmp_path: Path) -> None:
+    """By the server that has them, and by another one; each job's own, and as they grow."""
     site.work()
+    site.work()
+    with site.server() as engine, site.server(resume=False) as elsewhere:
+        algorithm = site.deploy(engine, TELLS)
+        folders = [tmp_path / name for name in ("one", "two")]
+        for folder in folders:
+            folder.mkdir()
+        jobs = [site.submit(engine, algorithm, folder=str(folder)) for folder in folders]
+
+        def seen(job: str, progress: float, words: list[str]) -> bool:
+            records = [server.executions.get(job) for server in (engine, elsewhere)]
+            assert {record.status for record in records} <= UNDER_WAY, records
+            logs = [[word for word in record.log.split() if word.startswith("tells-")] for record in records]
+            return all(record.progress == progress for record in records) and logs == [words, words]
+
+        one, two = jobs
+        until(lambda: seen(one, 0.25, ["tells-one-begun"]), "the first words of one")
+        until(lambda: seen(two, 0.25, ["tells-two-begun"]), "the first words of the other")
+        (folders[1] / "on").touch()
+        until(lambda: seen(two, 0.75, ["tells-two-begun", "tells-two-on"]), "its next words")
+        assert seen(one, 0.25, ["tells-one-begun"])
+        for folder in folders:
+            (folder / "on").touch()
+            (folder / "go").touch()
+        records = [site.ended(engine, job) for job in jobs]
+        assert [elsewhere.executions.get(job) for job in jobs] == records
+    assert [(record.status, record.progress) for record in records] == [(TaskStatus.COMPLETED, 1.0)] * 2
+    assert "tells-one-on" in records[0].log
+    assert "tells-two" not in records[0].log
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_broker_that_restarts_in_mid_job_is_not_noticed(site: Site, workers: int, tmp_path: Path) -> None:
+    """The jobs go on; what waited, and what was submitted while there was no broker, is run, each once."""
+    for _ in range(workers):
+        site.work()
     with site.server() as engine:
         algorithm = site.deploy(engine, MARKED)
-        jobs = [site.submit(engine, algorithm, folder=str(tmp_path), number=str(n), wait=n == 0) for n in range(4)]
-        begun(engine, jobs[0])
+        jobs = [site.submit(engine, algorithm, folder=str(tmp_path), number=str(n), wait=n < workers) for n in range(5)]
+        running = jobs[:workers]
+        for job in running:
+            begun(engine, job)
         site.broker.kill()
-        jobs += [site.submit(engine, algorithm, folder=str(tmp_path), number=str(n)) for n in range(4, 6)]
-        assert engine.executions.get(jobs[0]).status is TaskStatus.RUNNING
+        jobs += [site.submit(engine, algorithm, folder=str(tmp_path), number=str(n)) for n in range(5, 7)]
+        assert [engine.executions.get(job).status for job in running] == [TaskStatus.RUNNING] * workers
         site.broker.start()
         (tmp_path / "go").touch()
         records = [site.ended(engine, job) for job in jobs]
-    assert [(record.status, record.attempt) for record in records] == [(TaskStatus.COMPLETED, 1)] * 6
-    assert Counter(number for number, _ in marks(tmp_path)) == {str(number): 1 for number in range(6)}
+        if workers == 2:
+            both_work(site, engine, algorithm, tmp_path / "both")
+        assert [engine.executions.get(job) for job in jobs] == records
+    assert [(record.status, record.attempt) for record in records] == [(TaskStatus.COMPLETED, 1)] * 7
+    assert Counter(number for number, _ in marks(tmp_path)) == {str(number): 1 for number in range(7)}
+    assert [worker.process.poll() for worker in site.workers] == [None] * workers
 
 
 def test_a_worker_that_is_asked_to_end_says_so_of_its_job(site: Site, tmp_path: Path) -> None:
