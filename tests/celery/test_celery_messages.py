@@ -15,6 +15,7 @@ import pytest
 from compox_core.engine import Engine
 from compox_core.jobs.celery import QUEUE, make_app
 from compox_core.records import BenchmarkRequest, TaskStatus
+from compox_core.settings import load_settings
 from tests.brokers import Broker
 from tests.celery.site import Site, until
 from tests.celery.test_celery_faults import MARKED, begun, both_work, marks
@@ -34,14 +35,12 @@ def site(broker: Broker, tmp_path: Path) -> Iterator[Site]:
 
 def publish(site: Site, body: Any, content_type: str = "application/json", **headers: Any) -> None:
     """Send a message with any headers and any body."""
-    with site.server(resume=False) as engine:
-        app = make_app(engine.settings)
-        encoding = "utf-8" if content_type == "application/json" else "binary"
-        data = body if isinstance(body, str | bytes) else json.dumps(body)
-        with app.connection_for_write() as connection:
-            connection.Producer().publish(
-                data, routing_key=QUEUE, headers=headers, content_type=content_type, content_encoding=encoding
-            )
+    encoding = "utf-8" if content_type == "application/json" else "binary"
+    data = body if isinstance(body, str | bytes) else json.dumps(body)
+    with make_app(load_settings(site.config)).connection_for_write() as connection:
+        connection.Producer().publish(
+            data, routing_key=QUEUE, headers=headers, content_type=content_type, content_encoding=encoding
+        )
 
 
 class Leaves:
