@@ -44,10 +44,9 @@ class Child:
         """Do jobs until the parent says that it is enough."""
         self._events.put(Ready())
         idle = bench.settings.inference.runner_idle_seconds
-        patience = None if idle is None else min(idle, threading.TIMEOUT_MAX)
         while True:
             try:
-                command = self._commands.inbox.get(timeout=patience)
+                command = self._commands.inbox.get(timeout=idle)
             except queue.Empty:
                 command = None
             if idle is not None:

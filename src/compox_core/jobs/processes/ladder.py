@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -63,4 +62,4 @@ class ProcessLadder:
                     return True
                 if left <= 0:
                     return False
-                worker.changed.wait(min(left, threading.TIMEOUT_MAX if again is None else AGAIN_SECONDS))
+                worker.changed.wait(left if again is None else min(left, AGAIN_SECONDS))

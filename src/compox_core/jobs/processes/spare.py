@@ -15,8 +15,6 @@ from compox_core.records.plain import said
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 120.0
-
-
 GIVE_UP_SECONDS = 30.0
 """How long a job waits while no worker can be started, for want of memory, processes, descriptors or time."""
 HOPELESS_SECONDS = 5.0
