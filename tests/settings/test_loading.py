@@ -43,7 +43,7 @@ def test_nothing_is_the_defaults() -> None:
         "max_memory_mb": None,
         "expire_hours": 24,
     }
-    assert settings.deploy.allowed_roots == []
+    assert settings.deploy.allowed_roots is None
     assert settings.limits.max_archive_bytes == 10 * 1024**3
     assert settings.limits.max_archive_members == 100_000
     assert settings.limits.max_log_bytes == 1024**2

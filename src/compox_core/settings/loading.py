@@ -16,14 +16,29 @@ from compox_core.settings.models import Settings
 MERGE = "tag:yaml.org,2002:merge"
 
 
-def load_settings(source: Mapping[str, Any] | Path | str | None = None) -> Settings:
+def load_settings(
+    source: Mapping[str, Any] | Path | str | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
     """Return the settings of a mapping or a YAML file; what is not named has its default.
+
+    Args:
+        source: A mapping of keys, or the path of a YAML file.
+        overrides: Keys that win over the source, as `parse_dotted` returns them from a command line.
+        environment: Variables whose names begin with `COMPOX_`, over which the source wins: `os.environ`; None reads
+            none.
 
     Raises:
         SettingsError: when the file cannot be read, or a key or value is wrong. `details["issues"]` lists each as
             text: the dotted key, the rule, the kind of value that was given, the nearest known name. Texts that were
             given are not repeated, because any of them may be a secret.
     """
+    if overrides:
+        return load_settings(
+            {**(source if isinstance(source, Mapping) else _read_yaml(Path(source)) if source else {}), **overrides}
+        )
     if source is None:
         return Settings()
     if isinstance(source, Mapping):

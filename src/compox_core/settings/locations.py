@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from compox_core.settings.models import (
 )
 
 EMERGENCY_FOLDER = "compox_emergency_records"
+PREFIXES = ("LOG_DEFAULT", "PROGRAMDATA_DEFAULT", "RELATIVE_DEFAULT")
 
 
 @dataclass(frozen=True)
@@ -44,21 +46,27 @@ def default_folder() -> Path:
 
 
 def log_file(settings: Settings) -> Path | None:
-    """Return where the log file is that the settings name; None where they name none.
+    """Return where the log file is that the settings name; None where they name none."""
+    return resolve_path(settings, "log_path")
+
+
+def resolve_path(settings: Settings, key: str) -> Path | None:
+    """Return the absolute path that a dotted key of the settings means; None where it names none. Creates nothing.
 
     `LOG_DEFAULT:` stands for the user's folder for logs, `PROGRAMDATA_DEFAULT:` for that for data, and
-    `RELATIVE_DEFAULT:` for the working directory, as a path without any of them does.
+    `RELATIVE_DEFAULT:` for the working directory, as a path without any of them does. Raises SettingsError.
     """
     import platformdirs
 
-    start, colon, rest = settings.log_path.partition(":")
-    if not settings.log_path.strip() or (colon and not rest):
+    text: str | None = attrgetter(key)(settings)
+    start, colon, rest = (text or "").partition(":")
+    if text is None or not text.strip() or (colon and not rest and start in PREFIXES):
         return None
     if colon and start == "LOG_DEFAULT":
         return Path(platformdirs.user_log_dir("compox-core", appauthor=False)) / rest
     if colon and start == "PROGRAMDATA_DEFAULT":
         return Path(platformdirs.user_data_dir("compox-core", appauthor=False)) / rest
-    return _expanded("log_path", rest if colon and start == "RELATIVE_DEFAULT" else settings.log_path).absolute()
+    return _expanded(key, rest if colon and start == "RELATIVE_DEFAULT" else text).absolute()
 
 
 def emergency_folders(settings: Settings) -> list[Path]:

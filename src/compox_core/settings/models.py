@@ -298,12 +298,15 @@ class Logging(Section):
 
     console_level: LogLevel = "INFO"
     file_level: LogLevel = "INFO"
+    format: Literal["text", "json"] = "text"
+    rotate_mb: Amount = 8
+    keep_days: Days = 10
 
 
 class Deploy(Section):
     """Which folders of the server's disk may be deployed by request."""
 
-    allowed_roots: list[str] = Field(default_factory=list)
+    allowed_roots: list[str] | None = None
 
 
 class Limits(Section):
@@ -312,6 +315,7 @@ class Limits(Section):
     max_archive_bytes: Count = 10 * 1024**3
     max_archive_members: Count = 100_000
     max_log_bytes: Annotated[Count, Field(ge=1024)] = 1024**2
+    max_upload_bytes: Count | None = None
 
 
 class Settings(Section):
