@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -35,7 +36,9 @@ class Server(uvicorn.Server):
         self._listening()
 
 
-def make_server(app: Litestar, listening: Callable[[], None] = lambda: None) -> Server:
+def make_server(
+    app: Litestar, listening: Callable[[], None] = lambda: None, tls: ssl.SSLContext | None = None
+) -> Server:
     """Return a server for `app` that is run with the socket of `bind`; `listening` is called once it answers."""
     config = uvicorn.Config(
         app,
@@ -47,6 +50,8 @@ def make_server(app: Litestar, listening: Callable[[], None] = lambda: None) -> 
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    config.load()
+    config.ssl = tls  # its own options would read the files once more, and take TLS of any age
     return Server(config, listening)
 
 
@@ -80,10 +85,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, secure: bool = False) -> str:
     """Return the URL at which a bound socket is reached."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def is_loopback(host: str) -> bool:
@@ -96,13 +102,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def run(app: Litestar, listener: socket.socket, listening: Callable[[], None]) -> None:
+def run(
+    app: Litestar, listener: socket.socket, listening: Callable[[], None], tls: ssl.SSLContext | None = None
+) -> None:
     """Serve until SIGINT or SIGTERM (on Windows: Ctrl+C or Ctrl+Break), finish what is under way, and return."""
     # The server hands the signal on when it has ended, to whoever handled it before; that is nobody.
     names = ("SIGINT", "SIGTERM", "SIGBREAK")
     before = {s: signal.signal(s, _ignored) for s in (getattr(signal, n, None) for n in names) if s is not None}
     try:
-        make_server(app, listening).run([listener])
+        make_server(app, listening, tls).run([listener])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
