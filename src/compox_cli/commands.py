@@ -224,14 +224,5 @@ def debug_run(
     screen.note(describe.outcome(done.record, missing))
 
 
-@click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="compox-core", message="%(version)s")
-def legacy() -> None:
-    """Call commands by the name that scripts of compox 3.2 use, `debug run` above all; `compox-cli` has them all."""
-
-
 compox_cli.add_command(worker)
 compox_cli.add_command(gc)
-
-for command in (debug, deploy, list_algorithms, show, remove):
-    legacy.add_command(command)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 
 def main() -> None:
     """Run `compox-cli`."""
-    _start("compox_cli", "compox-cli")
+    _start("compox_cli.commands", "compox_cli", "compox-cli")
 
 
 def compox() -> None:
     """Run `compox`."""
-    _start("legacy", "compox")
+    _start("compox_cli.ancestor.commands", "compox", "compox")
 
 
-def _start(group: str, name: str) -> None:
+def _start(module: str, group: str, name: str) -> None:
     # click comes with an extra: without it, say so instead of showing a traceback.
     try:
-        from compox_cli import commands
+        commands = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Place:
 
         if self.store is not None and not create:
             _must_exist(self.store)
-        source = self.store if self.store is not None else load_settings(self.config)
+        source = self.store if self.store is not None else load_settings(self.config, environment=os.environ)
         with Engine(source, executor=executor) as engine:
             try:
                 yield engine

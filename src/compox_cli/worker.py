@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from compox_cli.group import Reporting
 from compox_cli.options import verbose_option
+
+if TYPE_CHECKING:
+    from compox_core.settings import Settings
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGBREAK")
 
@@ -30,12 +33,21 @@ def worker(reporting: Reporting, config: Path, workers: int | None) -> int:
     Each job runs in a process of its own kind, which is watched, stopped and replaced as in a server. SIGTERM or
     Ctrl-C stops what runs, leaves what waits to other workers, and ends; a second one ends at once.
     """
-    from compox_core.engine.worker import Worker
     from compox_core.settings import load_settings
 
-    level = logging.INFO if reporting.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    made = Worker(load_settings(config), workers)
+    settings = load_settings(config, environment=os.environ)
+    if reporting.verbose:
+        logging = settings.logging.model_copy(update={"console_level": "DEBUG"})
+        settings = settings.model_copy(update={"logging": logging})
+    return work(settings, workers)
+
+
+def work(settings: Settings, workers: int | None = None) -> int:
+    """Run jobs until a signal, and return the exit code. Raises SettingsError where the settings name no broker."""
+    from compox_core.engine.worker import Worker
+    from compox_core.logs import configure_logging
+
+    made = Worker(settings, workers)
 
     def ask(number: int, frame: object) -> None:
         signal.signal(number, leave)
@@ -50,4 +62,5 @@ def worker(reporting: Reporting, config: Path, workers: int | None) -> int:
     handled = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
     for number in handled:
         signal.signal(number, ask)
-    return made.run(lambda: click.echo(f"Worker {made.name} takes jobs from {made.place} (Ctrl+C ends it)"))
+    with configure_logging(settings, name="worker"):
+        return made.run(lambda: click.echo(f"Worker {made.name} takes jobs from {made.place} (Ctrl+C ends it)"))

@@ -15,7 +15,8 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import compox_core as cx
-from compox_cli.commands import compox_cli, legacy
+from compox_cli.ancestor.commands import compox
+from compox_cli.commands import compox_cli
 from tests.engine.authors import image_runner, write_algorithm
 
 PARAMETERS = """
@@ -80,8 +81,10 @@ def shell() -> Shell:
 def old_shell() -> Shell:
     """Run `compox` with these words in this process."""
 
-    def call(*words: str | Path) -> Result:
-        return CliRunner().invoke(legacy, [str(word) for word in words], prog_name="compox", catch_exceptions=False)
+    def call(*words: str | Path, **options: Any) -> Result:
+        return CliRunner().invoke(
+            compox, [str(word) for word in words], prog_name="compox", catch_exceptions=False, **options
+        )
 
     return call
 

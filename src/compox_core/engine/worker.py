@@ -28,8 +28,8 @@ class Worker:
         backend = settings.inference.backend_settings
         if not isinstance(backend, CeleryExecutor):
             raise SettingsError(
-                "A worker takes its jobs from a message broker, and these settings name none: set "
-                "inference.backend_settings.executor to celery, and broker_url.",
+                "A worker takes its jobs from a message broker, and these settings name none (their executor is "
+                f"'{backend.executor}'): set inference.backend_settings.executor to celery, and broker_url.",
                 code="invalid_server_backend",
                 details={"executor": backend.executor},
             )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import httpx2
 
 CHUNK_BYTES = 1 << 20
+CONNECT_SECONDS = 15.0
+"""A machine that is there takes a connection at once, however long its answers take."""
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
@@ -46,37 +48,23 @@ class Connection:
             raise _invalid_url(url)
         self._client = self._httpx.Client(
             base_url=self.url,
-            timeout=timeout,
+            timeout=self._httpx.Timeout(timeout, connect=min(timeout, CONNECT_SECONDS)),
             # A proxy is no way to a server on this machine, whatever the environment says.
             trust_env=address.host not in LOCAL_HOSTS,
         )
 
     def json(self, method: str, path: str, **options: Any) -> Any:
         """Send a request and return the decoded answer. Raises ConnectionFailed, or what the server answered."""
+        return self.decoded(self.request(method, path, **options))
+
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Send a request and return the answer, whatever its status. Raises ConnectionFailed."""
         with self._explained():
-            response = self._client.request(method, path, **options)
-        return self._decoded(response)
+            response: httpx2.Response = self._client.request(method, path, **options)
+        return response
 
-    def upload(self, path: str, source: BinaryIO, size: int) -> Any:
-        """Send a stream of `size` bytes from where it stands and return the decoded answer."""
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-        return self.json("POST", path, content=_chunks(source), headers=headers)
-
-    def download(self, path: str, target: BinaryIO) -> None:
-        """Write the body of an answer to `target`, all of it or ConnectionFailed."""
-        with self._explained(), self._client.stream("GET", path) as response:
-            if response.is_success:
-                for chunk in response.iter_bytes(CHUNK_BYTES):
-                    target.write(chunk)
-                return
-            response.read()
-        self._decoded(response)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-    def _decoded(self, response: httpx2.Response) -> Any:
+    def decoded(self, response: httpx2.Response) -> Any:
+        """Return what an answer says. Raises the error that the server answered with."""
         try:
             body = response.json()
         except ValueError:
@@ -84,6 +72,25 @@ class Connection:
         if response.is_success and body is not None:
             return body
         raise error_from(response.status_code, body)
+
+    def upload(self, path: str, source: BinaryIO, size: int) -> Any:
+        """Send a stream of `size` bytes from where it stands and return the decoded answer."""
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        return self.json("POST", path, content=_chunks(source), headers=headers)
+
+    def download(self, path: str, target: BinaryIO, **options: Any) -> None:
+        """Write the body of an answer to `target`, all of it or ConnectionFailed."""
+        with self._explained(), self._client.stream("GET", path, **options) as response:
+            if response.is_success:
+                for chunk in response.iter_bytes(CHUNK_BYTES):
+                    target.write(chunk)
+                return
+            response.read()
+        self.decoded(response)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._client.close()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

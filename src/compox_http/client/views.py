@@ -9,6 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast, overload
 
@@ -63,15 +64,9 @@ class RemoteFiles:
             content = io.BytesIO()
             self._receive(file_id, content)
             return content.getvalue()
-        target = Path(path)
-        part = target.with_name(f"{target.name}.part")
-        try:
-            with part.open("wb") as file:
-                self._receive(file_id, file)
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-        return target
+        with _complete(Path(path)) as file:
+            self._receive(file_id, file)
+        return Path(path)
 
     def read(self, file_id: str, *keys: str) -> dict[str, Any]:
         """Return the content of a file as a dict; only `keys` where they are given, an absent one as None."""
@@ -142,6 +137,35 @@ class RemoteAlgorithms:
             answer = []
         return [read_algorithm(body) for body in answer]
 
+    def remove(self, name: str, major: str | int | None = None, minor: str | int | None = None) -> None:
+        """Remove an algorithm, or one minor version of it.
+
+        Raises NotFoundError, and ConflictError (`algorithm_not_removable`).
+        """
+        path = f"{API}/deploy/algorithm/{segment(self.get(name, major).algorithm_id)}"
+        query = without_none({"algorithm_minor_version": minor})
+        self._connection.json("DELETE", path, params=query)
+
+    def export(
+        self,
+        name: str,
+        major: str | int | None = None,
+        minor: str | int | None = None,
+        *,
+        target: Path | str,
+        checkpoint_id: str | None = None,
+    ) -> Path:
+        """Write an algorithm to `target` (all of it, or nothing) as a zip that can be deployed again; return the path.
+
+        Raises NotFoundError, and ConflictError (`algorithm_not_exportable`).
+        """
+        major = self.get(name).major if major is None else major
+        path = f"{API}/algorithm/{segment(name)}/{segment(str(major))}/export"
+        query = without_none({"algorithm_minor_version": minor, "checkpoint_id": checkpoint_id})
+        with _complete(Path(target)) as file:
+            self._connection.download(path, file, params=query)
+        return Path(target)
+
     def __iter__(self) -> Iterator[AlgorithmRecord]:
         return iter(self.list())
 
@@ -195,6 +219,18 @@ class RemoteExecutions:
             while len(self._followed) > FOLLOWED:
                 self._followed.popitem(last=False)
             return began
+
+
+@contextmanager
+def _complete(target: Path) -> Iterator[BinaryIO]:
+    """Give a file that becomes `target` where nothing fails, and is not there otherwise."""
+    part = target.with_name(f"{target.name}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> Any:
