@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from compox_core.settings import Settings
-from compox_core.settings.issues import _models_in
+from compox_core.settings.keys import models_in
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
 DECIDING = ("provider", "executor")  # which member of a union it is
@@ -20,7 +20,7 @@ DECIDING = ("provider", "executor")  # which member of a union it is
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield each dotted key with its default, of every member of a union."""
     for name, field in model.model_fields.items():
-        inner = list(_models_in(field.annotation))
+        inner = list(models_in(field.annotation))
         if not inner and name not in DECIDING:
             yield prefix + name, field.get_default(call_default_factory=True)
         for each in inner:

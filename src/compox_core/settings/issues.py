@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+
+from compox_core.settings.keys import choice_between, models_in
 
 RULES = {"string": "a text", "int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list"}
 KINDS: tuple[tuple[type, str], ...] = (
@@ -24,45 +24,81 @@ KINDS: tuple[tuple[type, str], ...] = (
 
 @dataclass(frozen=True)
 class _Place:
-    """Where an issue is: the dotted key as a user writes it, the models that may hold its last part, and whether its
-    value is a secret."""
+    """Where an issue is: the dotted key as a user writes it, the models that may hold its last part, those that might
+    if the section were of another kind, and whether its value is a secret."""
 
     key: str
     models: tuple[type[BaseModel], ...]
+    kinds: tuple[type[BaseModel], ...]
     secret: bool
 
+    @property
+    def last(self) -> str:
+        """The last part of the key."""
+        return self.key.rpartition(".")[2]
 
-def issues_of(error: ValidationError, top: type[BaseModel]) -> list[str]:
-    """Return a line for each issue: the dotted key, the rule, the kind of value that was given, the nearest name."""
+
+@dataclass(frozen=True)
+class Issue:
+    """What is wrong with a key; `key` is its dotted name, or where it stands."""
+
+    key: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}"
+
+
+def issues_of(error: ValidationError, top: type[BaseModel]) -> list[Issue]:
+    """Return each issue with the dotted key, the rule, the kind of value that was given, the nearest name."""
     return [_issue(problem, top) for problem in error.errors(include_url=False)]
 
 
-def _issue(problem: Any, top: type[BaseModel]) -> str:
+def _issue(problem: Any, top: type[BaseModel]) -> Issue:
     place = _place(problem["loc"], top)
-    last = place.key.rpartition(".")[2]
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return _kind_issue(problem, place)
+    return Issue(place.key or "the top", _problem(problem, place))
+
+
+def _kind_issue(problem: Any, place: _Place) -> Issue:
+    """Return what is wrong with the key that decides between the kinds of a section."""
+    choice = choice_between(list(models_in(place.models[0].model_fields[place.last].annotation)))
+    assert choice is not None
+    key = f"{place.key}.{choice.tag}"
+    if problem["type"] == "union_tag_not_found":
+        return Issue(key, f"must be given; {nearest('', list(choice.models))}")
+    return Issue(key, f"there is no such {choice.tag}; {nearest(problem['ctx']['tag'], list(choice.models))}")
+
+
+def _problem(problem: Any, place: _Place) -> str:
     given = f"not {kind_of(problem['input'], shown=not place.secret)}"
     match problem["type"]:
         case "extra_forbidden":
-            names = [name for model in place.models for name in model.model_fields]
-            return f"{place.key}: there is no such key; {nearest(last, names)}"
+            return _no_such_key(place)
         case "missing":
-            return f"{place.key}: must be given"
-        case "union_tag_not_found" | "union_tag_invalid":
-            name, tags = _tags(place.models, last)
-            key = f"{place.key}.{name}"
-            if problem["type"] == "union_tag_not_found":
-                return f"{key}: must be given; {nearest('', tags)}"
-            return f"{key}: there is no such {name}; {nearest(problem['ctx']['tag'], tags)}"
+            return "must be given"
         case "literal_error":
-            return f"{place.key}: must be {problem['ctx']['expected']}, {_hint(problem, given)}"
+            return f"must be {problem['ctx']['expected']}, {_hint(problem, given)}"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"{place.key or 'the top'}: must be a group of keys, {given}"
+            return f"must be a group of keys, {given}"
         case "invalid_key":
-            return f"{place.key}: a key must be a text, {given}"
+            return f"a key must be a text, {given}"
         case "value_error":
-            return f"{place.key}: {problem['ctx']['error']}"
+            return str(problem["ctx"]["error"])
     rule = RULES.get(problem["type"].partition("_")[0]) or problem["msg"].removeprefix("Input should be ")
-    return f"{place.key}: must be {rule}, {given}"
+    return f"must be {rule}, {given}"
+
+
+def _no_such_key(place: _Place) -> str:
+    choice = choice_between(place.kinds)
+    others = [value for value, model in choice.models.items() if place.last in model.model_fields] if choice else []
+    if choice and others:
+        here = next(value for value, model in choice.models.items() if model in place.models)
+        return f"belongs to the {choice.tag} {' or '.join(others)}, and here it is {here}"
+    return (
+        f"there is no such key; {nearest(place.last, [name for model in place.models for name in model.model_fields])}"
+    )
 
 
 def kind_of(value: Any, *, shown: bool = True) -> str:
@@ -91,47 +127,21 @@ def _hint(problem: Any, given: str) -> str:
 def _place(location: Sequence[str | int], top: type[BaseModel]) -> _Place:
     """Follow a location through the models. Pydantic names the chosen member of a union there; nobody writes that."""
     models: tuple[type[BaseModel], ...] = (top,)
-    holders = models
+    holders = kinds = held_kinds = models
     names: list[str] = []
     tagged = secret = False
     for part in location:
         if part == "[key]":  # how Pydantic says that the name before it is what is wrong
             continue
         if tagged and len(models) > 1:
-            models = tuple(model for model in models if part in _literals(model)) or models
+            choice = choice_between(models)
+            models = (choice.models[str(part)],) if choice and part in choice.models else models
             tagged = False
             continue
         names.append(str(part))
-        holders = models
+        holders, held_kinds = models, kinds
         field = next((model.model_fields[part] for model in models if part in model.model_fields), None)
-        models = tuple(_models_in(field.annotation)) if field is not None and isinstance(part, str) else ()
+        models = kinds = tuple(models_in(field.annotation)) if field is not None and isinstance(part, str) else ()
         tagged = field is not None and len(models) > 1
         secret = secret or (field is not None and "Secret" in str(field.annotation))
-    return _Place(".".join(names), holders, secret)
-
-
-def _tags(holders: tuple[type[BaseModel], ...], name: str) -> tuple[str, list[str]]:
-    """Return the key that decides between the members of a union, and its values."""
-    field: FieldInfo = holders[0].model_fields[name]
-    members = list(_models_in(field.annotation))
-    shared = next(key for key in members[0].model_fields if all(_values(member, key) for member in members))
-    return shared, [value for member in members for value in _values(member, shared)]
-
-
-def _literals(model: type[BaseModel]) -> list[Any]:
-    return [value for name in model.model_fields for value in _values(model, name)]
-
-
-def _values(model: type[BaseModel], name: str) -> list[Any]:
-    field = model.model_fields.get(name)
-    if field is None or typing.get_origin(field.annotation) is not typing.Literal:
-        return []
-    return list(typing.get_args(field.annotation))
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in typing.get_args(annotation):
-        if not isinstance(part, FieldInfo):
-            yield from _models_in(part)
+    return _Place(".".join(names), holders, held_kinds, secret)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,12 @@ import yaml
 from pydantic import ValidationError
 
 from compox_core.errors import SettingsError
-from compox_core.settings.issues import issues_of, kind_of
+from compox_core.settings.environment import read_environment
+from compox_core.settings.issues import Issue, issues_of, kind_of
+from compox_core.settings.keys import known_keys
 from compox_core.settings.models import Settings
+from compox_core.settings.secret_files import with_secrets
+from compox_core.settings.source import Source, merged
 
 MERGE = "tag:yaml.org,2002:merge"
 
@@ -22,39 +26,66 @@ def load_settings(
     overrides: Mapping[str, Any] | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Return the settings of a mapping or a YAML file; what is not named has its default.
+    """Return the settings that a mapping or a YAML file, a command line and the environment make together.
+
+    Nested key by nested key, `overrides` win over `source`, that over `environment`, and that over the defaults. A
+    secret whose text is `FILE:` and a path is read from that file.
 
     Args:
         source: A mapping of keys, or the path of a YAML file.
-        overrides: Keys that win over the source, as `parse_dotted` returns them from a command line.
-        environment: Variables whose names begin with `COMPOX_`, over which the source wins: `os.environ`; None reads
-            none.
+        overrides: Nested keys of a command line, as `parse_dotted` returns them.
+        environment: Variables of which those that begin with `COMPOX_` are read: `os.environ`. Without it none are.
 
     Raises:
-        SettingsError: when the file cannot be read, or a key or value is wrong. `details["issues"]` lists each as
-            text: the dotted key, the rule, the kind of value that was given, the nearest known name. Texts that were
-            given are not repeated, because any of them may be a secret.
+        SettingsError: when a file cannot be read, or a key or value is wrong. `details["issues"]` lists each as
+            text: the dotted key, the rule, the kind of value that was given, the nearest known name, and where it came
+            from, if from several places. Texts that were given are not repeated, because any of them may be a secret.
     """
-    if overrides:
-        return load_settings(
-            {**(source if isinstance(source, Mapping) else _read_yaml(Path(source)) if source else {}), **overrides}
-        )
-    if source is None:
-        return Settings()
+    variables, issues = read_environment(environment or {})
+    where, given = "The settings", Source()
     if isinstance(source, Mapping):
-        return _validated(dict(source), "The settings")
-    path = Path(source)
-    return _validated(_read_yaml(path), f"The configuration file '{path}'")
+        given = Source(source, {"": "the settings in the program"})
+    elif source is not None:
+        path = Path(source)
+        given = Source(_read_yaml(path), {"": f"configuration file '{path}'"})
+        where = f"The configuration file '{path}'"
+    options = Source(overrides or {}, _option_origins(overrides or {}, ""))
+    sources = [variables, given, options]
+    alone = not (variables.values or issues or options.values)
+    return _validated(sources, issues, where if alone else "The settings", name_origins=not alone)
 
 
-def _validated(values: dict[str, Any], where: str) -> Settings:
+def _option_origins(values: Mapping[Any, Any], prefix: str) -> dict[str, str]:
+    found = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found.update(_option_origins(value, f"{prefix}{name}."))
+        else:
+            found[f"{prefix}{name}"] = f"option --{prefix}{name}"
+    return found
+
+
+def _validated(sources: Sequence[Source], issues: list[Issue], where: str, *, name_origins: bool) -> Settings:
+    values, unread = with_secrets(merged(sources))
+    found = list(unread)
+    settings: Settings | None = None
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        issues = issues_of(error, Settings)
-        raise SettingsError(
-            f"{where} cannot be used:\n" + "\n".join(f"  {issue}" for issue in issues), details={"issues": issues}
-        ) from None  # pydantic's text would show the values, which may be secrets
+        found += issues_of(error, Settings)
+    if settings is not None and not (found or issues):
+        return settings
+    texts = [*map(str, issues), *(f"{issue}{_origin(issue, sources) if name_origins else ''}" for issue in found)]
+    raise SettingsError(
+        f"{where} cannot be used:\n" + "\n".join(f"  {text}" for text in texts), details={"issues": texts}
+    ) from None  # no cause: pydantic's text would show the values, which may be secrets
+
+
+def _origin(issue: Issue, sources: Sequence[Source]) -> str:
+    origins = [origin for source in reversed(sources) if (origin := source.origin(issue.key))]
+    if issue.key in known_keys() and known_keys()[issue.key].section:  # each of them may have had a part in it
+        return f" ({'; '.join(origins)})" if origins else ""
+    return f" ({origins[0]})" if origins else ""
 
 
 class _Loader(yaml.SafeLoader):
