@@ -33,7 +33,7 @@ def parse_dotted(arguments: Sequence[str]) -> dict[str, Any]:
         key = known_keys().get(name) if word.startswith("--") else None
         if key is None:
             known = False
-            issues.append(_unknown(word))
+            issues.append(_unknown(word, len(arguments) - len(words)))
             if not equals and word.startswith("--") and words and not words[0].startswith("--"):
                 words.pop(0)  # its value
             continue
@@ -55,16 +55,12 @@ def parse_dotted(arguments: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _unknown(word: str) -> Issue:
-    if not word.startswith("--") or word == "--":
-        return Issue(_shown(word), "is no option: a setting is written --section.key VALUE")
+def _unknown(word: str, place: int) -> Issue:
+    if not word.startswith("--") or word == "--":  # not shown, as it may be a secret in the wrong place
+        return Issue(f"word {place}", "is no option: a setting is written --section.key VALUE")
     name = word[2:].partition("=")[0]
     near = nearest_key(name)
     return Issue(f"--{name}", "there is no such option" + (f"; did you mean --{near}?" if near else ""))
-
-
-def _shown(word: str) -> str:
-    return f"'{word[:10]}…'" if len(word) > 10 else f"'{word}'"  # it may be a secret in the wrong place
 
 
 def _unusable(issues: list[Issue], code: str) -> SettingsError:

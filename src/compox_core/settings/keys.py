@@ -19,6 +19,9 @@ from pydantic.fields import FieldInfo
 
 from compox_core.settings.models import Settings
 
+DECIDING = ("provider", "executor")
+"""The keys that say of which kind a section is."""
+
 
 @dataclass(frozen=True)
 class Choice:
