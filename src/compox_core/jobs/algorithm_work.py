@@ -10,6 +10,7 @@ from typing import Any
 
 from compox_core.identity import utc_now
 from compox_core.jobs.bench import Workbench
+from compox_core.logs import task_lines
 from compox_core.records import AlgorithmTaskRecord, AlgorithmVersion, TaskStatus
 from compox_core.records.plain import said
 from compox_core.runners import BaseRunner, LoadedRunner, current_handler
@@ -35,9 +36,10 @@ class AlgorithmWork(ABC):
             task.update(status=TaskStatus.STARTED, time_started=utc_now(), **fields)
             version = self._bench.registry.version(record.algorithm_id, record.resolved_minor_version)
             handler = TaskHandler(task, self._bench.store, self._bench.files, version, session)
+            name = f"{version.name} {version.major}.{version.minor}"
             token = current_handler.set(handler)
             try:
-                with captured(handler):
+                with task_lines(task.id, name), captured(handler):
                     result = self._run(task, record, version, handler)
             except BaseException:  # whatever it is, it is raised again
                 handler.withdraw()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from compox_core.errors import TaskStoppedException
 from compox_core.jobs.failures import algorithm_traceback, device_memory_info, error_info
+from compox_core.logs import task_lines
 from compox_core.records import ErrorInfo, TaskStatus
 from compox_core.records.plain import said
 from compox_core.storage.telling import tell
@@ -42,7 +43,8 @@ def perform(task: Task, work: Work, unload: Callable[[], None] = free_device_mem
     `unload` is called when the memory of a GPU was not enough: it is to let go of everything that lies there.
     """
     scarce: list[bool] = []
-    outcome = _performed(task, work, scarce)
+    with task_lines(task.id):
+        outcome = _performed(task, work, scarce)
     outcome.raised = task.gate.raised
     if scarce:  # only here is nothing left of the exception, which held what the algorithm had in hand
         unload()

@@ -99,7 +99,12 @@ class TaskHandler:
         token = current_handler.set(None)
         try:
             with suppress(Exception):  # a handler that another algorithm gave to `logging` may raise
-                logger.log(level, "[%s] %s: %s", self._task.id, self._label, message)
+                logger.log(
+                    level,
+                    "[%s] %s: %s",
+                    *(self._task.id, self._label, message),
+                    extra={"task_id": self._task.id, "algorithm": self._label},
+                )
         finally:
             current_handler.reset(token)
         if logging_level != "DEBUG":

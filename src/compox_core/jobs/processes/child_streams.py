@@ -13,6 +13,7 @@ from typing import TextIO
 from compox_core.jobs.processes.child_task import ChildTask
 from compox_core.jobs.processes.events import Events
 from compox_core.jobs.processes.messages import Relay
+from compox_core.logs import facts_of
 from compox_core.runners import current_handler
 from compox_core.tasks.capture import TaskStream
 
@@ -76,7 +77,7 @@ class RelayHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send a log record, with its traceback."""
         with suppress(Exception):  # a message and its arguments that do not fit
-            self._events.put(Relay(record.name, record.levelno, self.format(record)))
+            self._events.put(Relay(record.name, record.levelno, self.format(record), facts_of(record)))
 
 
 def relay_logs(events: Events, level: int) -> None:

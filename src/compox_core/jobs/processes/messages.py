@@ -94,11 +94,12 @@ class Log:
 
 @dataclass(frozen=True)
 class Relay:
-    """From a worker: a message for the program's log."""
+    """From a worker: a message for the program's log, and what else `compox_core.logs.facts_of` says of it."""
 
     logger: str
     level: int
     text: str
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from compox_core.jobs.processes.native import NativeOutput
 from compox_core.jobs.processes.tree import KILL, End, ProcessTree, await_end
 from compox_core.jobs.processes.windows_job import WindowsJob
 from compox_core.jobs.work import Outcome
+from compox_core.logs import log_relayed
 from compox_core.records import TaskRecord
 from compox_core.tasks import LiveTask
 
@@ -300,7 +301,7 @@ class Worker:
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Relay):
-            logging.getLogger(message.logger).log(message.level, "%s", message.text)
+            log_relayed(message.logger, message.level, message.text, message.facts)
         elif isinstance(message, Ready):
             with self.changed:
                 self.ready = True
