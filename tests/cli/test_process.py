@@ -14,6 +14,7 @@ import pytest
 
 import compox_core as cx
 from tests.cli.conftest import Shell
+from tests.cli.terminal import in_terminal
 from tests.engine.authors import image_runner, write_algorithm
 
 SCRIPTS = Path(sys.executable).parent
@@ -104,33 +105,13 @@ def test_without_click_the_message_names_the_extra() -> None:
 @pytest.mark.skipif(os.name == "nt", reason="needs a pseudo-terminal")
 def test_a_terminal_gets_a_bar_and_a_question(shell: Shell, scaling: Path, home: Path, coins: Path) -> None:
     """In a terminal the progress is drawn, and a removal asks."""
-    import pty
-
-    def in_terminal(*words: str | Path, keys: str = "") -> tuple[int, str]:
-        reader, writer = pty.openpty()
-        environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-        process = subprocess.Popen([COMMAND, *words], stdin=writer, stdout=writer, stderr=writer, env=environment)
-        os.close(writer)
-        os.write(reader, keys.encode())
-        shown = b""
-        while True:
-            try:
-                part = os.read(reader, 65536)
-            except OSError:  # Linux reports the end of a terminal so
-                break
-            if not part:
-                break
-            shown += part
-        os.close(reader)
-        return process.wait(TIMEOUT), shown.decode()
-
     shell("deploy", scaling, "--store", "here")
-    code, shown = in_terminal("run", "scaling", coins, "--store", "here")
+    code, shown = in_terminal(COMMAND, "run", "scaling", coins, "--store", "here")
     assert code == 0
     assert "━" in shown and "100%" in shown and "coins_scaling.tif" in shown
-    code, shown = in_terminal("remove", "scaling", "--store", "here", keys="n\n")
+    code, shown = in_terminal(COMMAND, "remove", "scaling", "--store", "here", keys="n\n")
     assert code == 1
     assert "Remove scaling 1?" in shown and "Nothing was removed." in shown
-    code, shown = in_terminal("remove", "scaling", "--store", "here", keys="y\n")
+    code, shown = in_terminal(COMMAND, "remove", "scaling", "--store", "here", keys="y\n")
     assert code == 0
     assert "Removed scaling 1." in shown
