@@ -11,7 +11,9 @@ from litestar.types import ExceptionHandlersMap, Serializer
 from pydantic_core import to_json
 
 from compox_core.errors import CompoxError
+from compox_http.access import shown_path
 from compox_http.errors import body_of, http_body, internal_body, status_of, validation_body
+from compox_http.request_ids import with_request_id
 from compox_http.requests import RequestInvalid
 
 logger = logging.getLogger(__name__)
@@ -28,14 +30,14 @@ class JsonResponse(Response[T]):
 
 
 def _error(body: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response[Any]:
-    return JsonResponse(body, status_code=status, media_type="application/json", headers=headers)
+    return JsonResponse(with_request_id(body), status_code=status, media_type="application/json", headers=headers)
 
 
 def _expected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     assert isinstance(error, CompoxError)
     status = status_of(error)
     if status >= 500:
-        logger.error("%s %s failed: %s", request.method, request.scope["path"], error, exc_info=error)
+        logger.error("%s %s failed: %s", request.method, shown_path(request.scope), error, exc_info=error)
     return _error(body_of(error), status)
 
 
@@ -63,7 +65,7 @@ def _http(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 
 
 def _unexpected(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    logger.error("%s %s failed unexpectedly", request.method, request.scope["path"], exc_info=error)
+    logger.error("%s %s failed unexpectedly", request.method, shown_path(request.scope), exc_info=error)
     return _error(internal_body(), 500)
 
 

@@ -9,7 +9,9 @@ from litestar import Litestar, Router
 from litestar.datastructures import State
 
 from compox_core.engine import Engine
+from compox_http.access import Access
 from compox_http.answers import HANDLERS, JsonResponse
+from compox_http.cors import Cors
 from compox_http.documents import OPENAPI
 from compox_http.routes import algorithms, executions, files, root
 from compox_http.service import Service
@@ -41,7 +43,7 @@ def create_app(engine: Engine) -> Litestar:
             algorithms.get_algorithm,
         ],
     )
-    return Litestar(
+    app = Litestar(
         route_handlers=[root.root, api],
         lifespan=[lifespan],
         state=State({"service": service}),
@@ -50,3 +52,6 @@ def create_app(engine: Engine) -> Litestar:
         openapi_config=OPENAPI,
         logging_config=None,
     )
+    # Around the framework's own handler, where also what matches no route comes through.
+    app.asgi_handler = Access(Cors(app.asgi_handler, engine.settings.middleware))
+    return app

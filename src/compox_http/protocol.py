@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from compox_http.errors import http_body
+from compox_http.request_ids import new_id
 
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 20.0
@@ -61,7 +62,6 @@ class Protocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self.logger.warning("Invalid HTTP request received.")
             self._refuse(HTTPStatus.BAD_REQUEST)
         if self._unheard > HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -129,8 +129,11 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            body = to_json(http_body(status))
+            request_id = new_id()
+            facts = {"request_id": request_id}
+            self.logger.info("%d %s for what %s sent", status, status.phrase, self.client, extra=facts)
+            body = to_json({**http_body(status), **facts})
             head = f"HTTP/1.1 {status.value} {status.phrase}\r\ncontent-type: application/json\r\n"
-            head += f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            head += f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\nconnection: close\r\n\r\n"
             self.transport.write(head.encode() + body)
         self.transport.close()
