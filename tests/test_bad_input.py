@@ -27,7 +27,7 @@ import compox_core as cx
 from compox_cli.commands import compox_cli
 from compox_core.storage.collections import ALL, EXECUTIONS, SYSTEM
 from tests.engine.authors import image_runner, write_algorithm
-from tests.http.serving import API, Wire, served
+from tests.http.serving import API, Wire, error_body, served
 
 GOOD = image_runner("return (data * args['factor']).astype(data.dtype)")
 FACTOR = """
@@ -342,7 +342,7 @@ def test_a_file_that_is_no_hdf5(case: str, place: Place, wire: Wire, tmp_path: P
     answer = wire.http.post(f"{API}/files", content=path.read_bytes())
     body = answer.json()
     assert (answer.status_code, body["code"], body["retryable"]) == (422, "invalid_hdf5_file", False)
-    assert list(body) == ["detail", "code", "retryable", "details"] and "h5py" in body["detail"]
+    assert list(body) == ["detail", "code", "retryable", "details", "request_id"] and "h5py" in body["detail"]
     assert str(place.folder) not in answer.text
     refused_by_shell(place, "run", "good", path, code="invalid_hdf5_file")
     place.check(before)
@@ -395,7 +395,7 @@ def test_a_parameter_that_breaks_its_rule(case: str, place: Place, wire: Wire, t
     body = {"algorithm_id": wire.algorithm_id("good"), "input_dataset_ids": [], "additional_parameters": {name: value}}
     answer = wire.http.post(f"{API}/execute-algorithm", json=body)
     assert answer.status_code == 422
-    assert answer.json() == {
+    assert error_body(answer) == {
         "detail": caught.value.message,
         "code": "invalid_parameter",
         "retryable": False,
@@ -442,7 +442,7 @@ def test_ids_that_name_nothing(text: str, place: Place, wire: Wire) -> None:
     for method, path, code in WIRE_IDS.values():
         answer = wire.http.request(method, f"{API}/{path.format(quoted)}")
         assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (404, code, False)
-        assert list(answer.json()) == ["detail", "code", "retryable", "details"]
+        assert list(answer.json()) == ["detail", "code", "retryable", "details", "request_id"]
     algorithm_id = wire.algorithm_id("good")
     for fields, code in (
         ({"algorithm_id": text, "input_dataset_ids": []}, "algorithm_not_found"),

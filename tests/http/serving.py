@@ -123,6 +123,14 @@ def image(seed: int = 0, side: int = 16) -> np.ndarray[Any, np.dtype[np.float32]
     return np.random.default_rng(seed).random((side, side), dtype=np.float32)
 
 
+def error_body(answer: httpx2.Response) -> dict[str, Any]:
+    """Return the body of an error but for its last key, the id of the request, which the header says too."""
+    body: dict[str, Any] = answer.json()
+    assert list(body)[-1] == "request_id"
+    assert body.pop("request_id") == answer.headers["x-request-id"]
+    return body
+
+
 class Wire:
     """Speaks to a server as a client of any language would."""
 

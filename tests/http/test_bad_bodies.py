@@ -7,14 +7,14 @@ import json
 import pytest
 
 from compox_http.requests import RequestInvalid, parse_execute
-from tests.http.serving import API, Wire
+from tests.http.serving import API, Wire, error_body
 
 
 def test_a_missing_field_is_told_with_its_place(wire: Wire) -> None:
     """422 with a list, one entry a problem."""
     answer = wire.http.post(f"{API}/execute-algorithm", json={"input_dataset_ids": ["x"]})
     assert answer.status_code == 422
-    assert answer.json() == {
+    assert error_body(answer) == {
         "detail": [
             {
                 "type": "missing",

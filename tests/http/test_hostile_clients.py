@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -139,7 +140,9 @@ def test_what_is_no_http_is_told_so_like_any_other_error(wire: Wire, engine: Eng
     """A client that parses errors needs no second way."""
     status, body = ask(wire, request_)
     assert status == 400
-    assert json.loads(body) == {"detail": "Bad Request", "code": "http_400", "retryable": False}
+    told = json.loads(body)
+    assert re.fullmatch("[0-9a-f]{16}", told.pop("request_id"))
+    assert told == {"detail": "Bad Request", "code": "http_400", "retryable": False}
     eventually(lambda: not scratch_files(engine))
 
 

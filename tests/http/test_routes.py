@@ -9,7 +9,7 @@ import pytest
 from compox_core._version import __version__
 from compox_core.engine import Engine
 from compox_core.errors import AlgorithmError, StorageError
-from tests.http.serving import API, Wire, served
+from tests.http.serving import API, Wire, error_body, served
 
 
 def test_the_root_says_who_serves(wire: Wire) -> None:
@@ -27,7 +27,7 @@ def test_an_unknown_route_is_http_404(wire: Wire, path: str) -> None:
     """The shape of HTTP's own errors."""
     answer = wire.http.get(path)
     assert answer.status_code == 404
-    assert answer.json() == {"detail": "Not Found", "code": "http_404", "retryable": False}
+    assert error_body(answer) == {"detail": "Not Found", "code": "http_404", "retryable": False}
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_wrong_method_is_http_405_and_says_what_is_allowed(wire: Wire, method:
     assert answer.status_code == 405
     assert allowed in answer.headers["allow"]
     if method != "HEAD":
-        assert answer.json() == {"detail": "Method Not Allowed", "code": "http_405", "retryable": False}
+        assert error_body(answer) == {"detail": "Method Not Allowed", "code": "http_405", "retryable": False}
 
 
 HOSTILE = [
@@ -154,7 +154,7 @@ def test_a_failure_of_the_server_tells_nothing_but_its_code(
         answer = wire.http.get(f"{API}/algorithm/double/1")
         wire.close()
     assert answer.status_code == 500
-    assert answer.json() == {
+    assert error_body(answer) == {
         "detail": "Failed due to an internal server error.",
         "code": code,
         "retryable": retryable,

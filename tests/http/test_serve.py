@@ -24,10 +24,10 @@ COMMAND = [sys.executable, "-m", "compox_http.main"]
 
 @contextmanager
 def running(arguments: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start the server and give it with the URL that it prints."""
+    """Start the server, which says on stderr only what is wrong, and give it with the URL that it prints."""
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     process = subprocess.Popen(
-        [*COMMAND, "serve", *arguments],
+        [*COMMAND, "serve", "--logging.console_level", "WARNING", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -36,7 +36,7 @@ def running(arguments: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], s
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://\S+", line)
+        found = re.search(r"https?://\S+", line)
         assert found, (line, process.communicate(timeout=30))
         yield process, found[0]
     finally:
@@ -104,10 +104,13 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         (["serve", "--port", "x"], 2, "--port"),
         (["serve", "--config", "missing.yaml"], 1, "missing.yaml"),
         (["serve", "--config", "a", "--store", "b"], 2, "--store"),
-        (["serve", "--config", "tls.yaml"], 1, "ssl.use_ssl"),
+        (["serve", "--config", "tls.yaml"], 1, "ssl.ssl_certfile names no certificate"),
         (["serve", "--store", "nonsense://x"], 1, "nonsense"),
         (["serve", "--store", "memory://", "--host", "no.such.host.invalid"], 1, "no.such.host.invalid"),
-        (["serve", "--store", "memory://", "--host", "0.0.0.0"], 1, "--insecure"),
+        (["serve", "--store", "memory://", "--host", "0.0.0.0"], 1, "add --insecure"),
+        (["serve", "--store", "memory://", "--host", "::"], 1, "add --insecure"),
+        (["serve", "--store", "memory://", "--logging.console_level", "LOUD"], 1, "logging.console_level"),
+        (["serve", "--store", "memory://", "--loging.console_level", "INFO"], 2, "logging"),
         (["nonsense"], 2, "nonsense"),
     ],
 )
