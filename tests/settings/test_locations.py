@@ -16,6 +16,8 @@ from compox_core.settings import (
     emergency_folders,
     load_settings,
     log_file,
+    parse_dotted,
+    resolve_path,
     store_options,
 )
 
@@ -72,11 +74,27 @@ def test_aws_without_keys_leaves_them_to_the_environment() -> None:
     assert location({"provider": "aws"}) == StoreLocation("s3://", bucket_per_collection=True)
 
 
-def test_a_minio_that_is_to_be_started_is_refused() -> None:
-    """What this version does not do is an error with the way out, not a connection that fails."""
-    with pytest.raises(SettingsError, match="start_instance") as caught:
-        location({"provider": "minio"})
-    assert caught.value.code == "minio_start_unsupported"
+def test_a_minio_that_is_to_be_started_is_reached_at_its_port() -> None:
+    """Whoever opens the store has to see to its start; an endpoint that is named counts more than the port."""
+    assert location({"provider": "minio"}).options["endpoint_url"] == "http://localhost:5483"
+    named = location({"provider": "minio", "s3_endpoint_url": "http://h:1"})
+    assert named.options["endpoint_url"] == "http://h:1"
+
+
+@pytest.mark.parametrize("key", ["ssl.ssl_keyfile", "gui.icon_path", "storage.builtin_storage_bundle_path", "log_path"])
+def test_every_path_may_begin_with_a_prefix(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key's path is found by its dotted name; a key without one names none, and nothing is created."""
+    monkeypatch.setattr(platformdirs, "user_data_dir", lambda name, appauthor: str(tmp_path / "data"))
+    settings = load_settings(overrides=parse_dotted([f"--{key}", "PROGRAMDATA_DEFAULT:x/y"]))
+    assert resolve_path(settings, key) == tmp_path / "data" / "x" / "y"
+    assert resolve_path(load_settings(overrides=parse_dotted([f"--{key}="])), key) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prefix_counts_at_the_start_only() -> None:
+    """A prefix in the middle, a drive or an unknown prefix is part of a path."""
+    settings = Settings(log_path="a/LOG_DEFAULT:b")
+    assert resolve_path(settings, "log_path") == Path("a/LOG_DEFAULT:b").absolute()
 
 
 def test_options_are_not_shown() -> None:

@@ -1,6 +1,6 @@
 """Where work runs, and its life cycle."""
 
-from compox_core.jobs.bench import Workbench, make_bench, open_settings_store
+from compox_core.jobs.bench import Workbench, make_bench, open_settings_store, start_store_server
 from compox_core.jobs.executors import InlineExecutor, ThreadExecutor
 from compox_core.jobs.job import Executor
 from compox_core.jobs.lifecycle import Lifecycle
@@ -20,5 +20,6 @@ __all__ = [
     "make_bench",
     "open_settings_store",
     "perform",
+    "start_store_server",
     "works",
 ]

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from compox_core.algorithms.loading import load_version
 from compox_core.algorithms.registry import Registry
 from compox_core.records import AlgorithmVersion
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings, store_options
+from compox_core.settings.models import MinioBackend
 from compox_core.storage import FileStore, ObjectStore, open_store
 from compox_core.tasks import DeviceProbe, RunnerCache, SessionStore
+
+if TYPE_CHECKING:
+    from compox_core.storage.minio import MinioServer
 
 
 @dataclass
@@ -69,3 +74,16 @@ def open_settings_store(settings: Settings, url: str | None = None) -> ObjectSto
         bucket_per_collection=place.bucket_per_collection,
         fsync=place.fsync,
     )
+
+
+def start_store_server(settings: Settings) -> MinioServer | None:
+    """Start the server that the store of the settings lies on, where they say so and none answers yet.
+
+    Engines do it before they open the store, by the settings of what is returned, and close it after the store. Worker
+    processes find it answering. Raises SettingsError and StorageError.
+    """
+    if not isinstance(settings.storage.backend_settings, MinioBackend):
+        return None
+    from compox_core.storage.minio import start_minio  # which few need, and which loads much
+
+    return start_minio(settings)

@@ -98,7 +98,7 @@ def _temporary_folder() -> Path:
 
 
 def store_options(settings: Settings) -> StoreLocation:
-    """Return where the store of these settings is. Raises SettingsError for a MinIO that is to be started here."""
+    """Return where the store of these settings is; a MinIO that they ask for is started elsewhere."""
     storage = settings.storage
     backend = storage.backend_settings
     prefix = storage.collection_prefix
@@ -113,16 +113,7 @@ def store_options(settings: Settings) -> StoreLocation:
 
 
 def _s3_options(storage: Storage, backend: MinioBackend | AwsBackend) -> dict[str, Any]:
-    endpoint = backend.s3_endpoint_url
-    if isinstance(backend, MinioBackend):
-        if backend.start_instance and endpoint is None:
-            raise SettingsError(
-                "storage.backend_settings.start_instance asks for a MinIO server to be started, which this version "
-                "does not do: set provider to 'local' with a path, or set start_instance to false and "
-                "s3_endpoint_url to a running server.",
-                code="minio_start_unsupported",
-            )
-        endpoint = endpoint or f"http://localhost:{backend.port}"
+    endpoint = backend.endpoint if isinstance(backend, MinioBackend) else backend.s3_endpoint_url
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     for name, value in (("key", storage.access_key_id), ("secret", storage.secret_access_key)):
         if isinstance(value, SecretStr):

@@ -54,6 +54,11 @@ class MinioBackend(Section):
     s3_endpoint_url: str | None = None
     """The URL of the server. Null is `http://localhost:<port>`."""
 
+    @property
+    def endpoint(self) -> str:
+        """The URL of the server, whether it is named or not."""
+        return self.s3_endpoint_url or f"http://localhost:{self.port}"
+
 
 class AwsBackend(Section):
     """Amazon S3, or what speaks as it does at an endpoint, with one bucket for each collection."""
