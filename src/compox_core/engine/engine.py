@@ -7,8 +7,9 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from compox_core.algorithms.packing import open_package
 from compox_core.algorithms.registry import Deployment, Registry
@@ -23,12 +24,16 @@ from compox_core.engine.wiring import Parts, wind_down, wire
 from compox_core.errors import StateError
 from compox_core.jobs import (
     open_settings_store,
+    start_store_server,
 )
 from compox_core.jobs.retention import Report
 from compox_core.records import AlgorithmRecord, AlgorithmVersion, ExecutionRequest, Job
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings, load_settings
 from compox_core.storage import FileStore, ObjectStore, initialise
+
+if TYPE_CHECKING:
+    from compox_core.storage.minio import MinioServer
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +76,7 @@ class Engine(Host):
         self._load_class: Callable[[AlgorithmVersion], type[BaseRunner]] | None = None
         self._lock = threading.RLock()
         self._parts: Parts | None = None
+        self._server: MinioServer | None = None
         self._inbox = Inbox()
         self._pid = os.getpid()
         self._closed = False
@@ -89,20 +95,25 @@ class Engine(Host):
         return self
 
     def _assemble(self) -> Parts:
-        store = open_settings_store(self.settings, None if self._url is None else str(self._url))
-        try:
+        url = None if self._url is None else str(self._url)
+        with ExitStack() as undo:
+            server = start_store_server(self.settings) if url is None else None
+            if server is not None:
+                undo.callback(server.close)
+            settings = self.settings if server is None else server.settings
+            store = open_settings_store(settings, url)
+            undo.callback(store.close)
             initialise(store)
-            parts = self._wire(store, Registry(store))
-        except BaseException:
-            store.close()
-            raise
+            parts = self._wire(settings, store, Registry(store))
+            undo.pop_all()
+        self._server = server
         if self._resume:
             parts.desk.upkeep.begin()
         return parts
 
-    def _wire(self, store: ObjectStore, registry: Registry) -> Parts:
+    def _wire(self, settings: Settings, store: ObjectStore, registry: Registry) -> Parts:
         return wire(
-            self.settings,
+            settings,
             store,
             registry,
             url=None if self._url is None else str(self._url),
@@ -124,6 +135,7 @@ class Engine(Host):
             return  # a fork of the program: what goes on is its parent's, and locks may be held for ever
         with self._lock:
             parts, self._parts = self._parts, None
+            server, self._server = self._server, None
             self._closed = True
         if parts is None:
             return
@@ -140,6 +152,8 @@ class Engine(Host):
         finally:
             parts.desk.bench.runners.clear()
             parts.store.close()
+            if server is not None:
+                server.close()
 
     def _close_at_exit(self) -> None:
         self.close(wait=False)
