@@ -1,4 +1,4 @@
-"""The web application: an engine behind the routes of `/api/v0`."""
+"""The web application: an engine behind the routes of `/api/v0` and `/api/v1`."""
 
 from __future__ import annotations
 
@@ -7,14 +7,51 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler
 
 from compox_core.engine import Engine
 from compox_http.access import Access
 from compox_http.answers import HANDLERS, JsonResponse
 from compox_http.cors import Cors
 from compox_http.documents import OPENAPI
-from compox_http.routes import algorithms, executions, files, root
+from compox_http.routes import algorithms, benchmarks, deploys, description, executions, files, health, root, v1
 from compox_http.service import Service
+
+V0: list[ControllerRouterHandler] = [
+    files.upload,
+    files.download,
+    files.remove,
+    executions.execute,
+    executions.show,
+    executions.stop,
+    executions.show_all,
+    executions.remove_all,
+    executions.remove,
+    benchmarks.benchmark,
+    benchmarks.show,
+    algorithms.list_algorithms,
+    algorithms.get_algorithm,
+    algorithms.export,
+    deploys.deploy_local,
+    deploys.deploy_local_async,
+    deploys.show,
+    deploys.remove,
+]
+V1: list[ControllerRouterHandler] = [
+    v1.algorithms.deploy,
+    v1.events.executions,
+    v1.events.benchmarks,
+    v1.events.deploys,
+    v1.executions.submit,
+    v1.executions.submit_once,
+    v1.executions.show,
+    v1.executions.list_executions,
+    v1.files.upload_url,
+    v1.files.download_url,
+    v1.files.put_content,
+    v1.files.get_content,
+    v1.files.remove,
+]
 
 
 def create_app(engine: Engine) -> Litestar:
@@ -27,24 +64,19 @@ def create_app(engine: Engine) -> Litestar:
         try:
             yield
         finally:
+            service.feeds.close()
             await service.threads.run(engine.close, wait=False)
             service.threads.close()
 
-    api = Router(
-        "/api/v0",
-        route_handlers=[
-            files.upload,
-            files.download,
-            files.remove,
-            executions.execute,
-            executions.show,
-            executions.stop,
-            algorithms.list_algorithms,
-            algorithms.get_algorithm,
-        ],
-    )
     app = Litestar(
-        route_handlers=[root.root, api],
+        route_handlers=[
+            root.root,
+            health.livez,
+            health.readyz,
+            *description.HANDLERS,
+            Router("/api/v0", route_handlers=V0),
+            Router("/api/v1", route_handlers=V1),
+        ],
         lifespan=[lifespan],
         state=State({"service": service}),
         exception_handlers=HANDLERS,

@@ -1,27 +1,33 @@
-"""File bodies that stream: up into a scratch file, down from an open file, never whole in memory.
+"""Files on their way in: a request's body becomes a scratch file and a hash, never whole in memory.
 
-Bytes move on the event loop, file calls in threads, in chunks of 1 MiB: while one chunk is on the disk's side, the next
-one is on the network's.
+Bytes move on the event loop, file calls and hashing in threads, in chunks of 1 MiB: while one chunk is on the disk's
+side, the next one is on the network's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-from collections.abc import AsyncIterator, Callable
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from litestar.exceptions import HTTPException, InternalServerException
-from litestar.response.base import ASGIResponse
 
+from compox_core.errors import InvalidInputError
 from compox_core.storage.local_errors import reported
-from compox_http.threads import Threads
-
-if TYPE_CHECKING:
-    from litestar.types import Receive, Scope, Send
+from compox_http.threads import Threads, ended
 
 CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Received:
+    """A body that has come: its scratch file (None where it was only hashed), and the SHA-256 of its bytes in hex."""
+
+    path: Path | None
+    sha256: str
 
 
 class Spool:
@@ -38,9 +44,9 @@ class Spool:
                 self._file = self.path.open("xb")
             self._file.writelines(parts)
 
-    def finish(self, parts: list[bytes]) -> None:
-        """Append the last parts and close the file."""
-        self.write(parts)
+    def finish(self) -> None:
+        """Close the file, which is there even when nothing was written."""
+        self.write([])
         with reported("write", "the uploaded file"):
             self._close()
 
@@ -56,50 +62,69 @@ class Spool:
             self._file.close()
 
 
-async def receive_file(chunks: AsyncIterator[bytes], path: Path, threads: Threads) -> Path:
-    """Write a request's body to `path` and return it.
+async def receive_file(
+    chunks: AsyncIterator[bytes], path: Path | None, threads: Threads, *, limit: int | None = None
+) -> Received:
+    """Write a request's body to `path`, hash it, and return both; with None for a path, only hash it.
 
-    Nothing stays when that fails: when the client goes away, when the disk is full.
+    Nothing stays when that fails: when the client goes away, when the disk is full, when there are more than `limit`
+    bytes (InvalidInputError, `upload_too_large`).
     """
-    spool = Spool(path)
+    spool = None if path is None else Spool(path)
+    digest = hashlib.sha256()
+    at_work: list[asyncio.Future[Any]] = []
+
+    async def pass_on(parts: list[bytes]) -> None:
+        await _all(at_work)
+        at_work[:] = [threads.run(_hash, digest, parts)]
+        if spool is not None:
+            at_work.append(threads.run(spool.write, parts))
+
+    try:
+        async for parts in _batches(_until_gone(chunks), limit):
+            await pass_on(parts)
+        await _all(at_work)
+        if spool is not None:
+            at_work[:] = [threads.run(spool.finish)]
+            await _all(at_work)
+        return Received(path, digest.hexdigest())
+    except BaseException:
+        for call in at_work:
+            await ended(call)
+        if spool is not None:
+            await threads.run(spool.discard)
+        raise
+
+
+def _hash(digest: Any, parts: list[bytes]) -> None:
+    for part in parts:
+        digest.update(part)
+
+
+async def _all(calls: list[asyncio.Future[Any]]) -> None:
+    for call in calls:
+        await asyncio.shield(call)
+
+
+async def _batches(chunks: AsyncIterator[bytes], limit: int | None) -> AsyncIterator[list[bytes]]:
+    """Yield the chunks in lists of about 1 MiB."""
     parts: list[bytes] = []
-    size = 0
-    writing: asyncio.Future[Any] | None = None
-    try:
-        async for chunk in _until_gone(chunks):
-            parts.append(chunk)
-            size += len(chunk)
-            if size >= CHUNK_BYTES:
-                if writing is not None:
-                    await asyncio.shield(writing)
-                writing = threads.run(spool.write, parts)
-                parts, size = [], 0
-        if writing is not None:
-            await asyncio.shield(writing)
-        writing = threads.run(spool.finish, parts)
-        await asyncio.shield(writing)
-        return path
-    except BaseException:
-        await _ended(writing)
-        await threads.run(spool.discard)
-        raise
-
-
-async def send_file(open_file: Callable[[], BinaryIO], threads: Threads) -> FileBody:
-    """Return the response that sends the file that `open_file` opens; what that raises passes."""
-    file, size = await threads.run(_measured, open_file)
-    return FileBody(file, size, threads)
-
-
-def _measured(open_file: Callable[[], BinaryIO]) -> tuple[BinaryIO, int]:
-    file = open_file()
-    try:
-        size = file.seek(0, io.SEEK_END)
-        file.seek(0)
-    except BaseException:
-        file.close()
-        raise
-    return file, size
+    size = total = 0
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        total += len(chunk)
+        if limit is not None and total > limit:
+            raise InvalidInputError(
+                f"The upload has more than {limit} bytes, which this server takes at most (limits.max_upload_bytes).",
+                code="upload_too_large",
+                details={"limit": limit},
+            )
+        if size >= CHUNK_BYTES:
+            yield parts
+            parts, size = [], 0
+    if parts:
+        yield parts
 
 
 async def _until_gone(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -109,41 +134,3 @@ async def _until_gone(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     except InternalServerException as error:
         # That is how the framework says it; it is no failure of the server, and nobody is left to read an answer.
         raise HTTPException(status_code=400, detail="The client went away.") from error
-
-
-class FileBody(ASGIResponse):
-    """A response that sends a file from its beginning to its end and closes it, however the sending ends."""
-
-    def __init__(self, file: BinaryIO, size: int, threads: Threads) -> None:
-        self._file = file
-        self._threads = threads
-        super().__init__(content_length=size, media_type="application/octet-stream")
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
-        gone = asyncio.ensure_future(_disconnected(receive))
-        reading: asyncio.Future[bytes] | None = None
-        try:
-            await self.start_response(send)
-            reading = self._threads.run(self._file.read, CHUNK_BYTES)
-            while (chunk := await asyncio.shield(reading)) and not gone.done():
-                reading = self._threads.run(self._file.read, CHUNK_BYTES)
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            if not gone.done():
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            gone.cancel()
-            await _ended(reading)
-            await self._threads.run(self._file.close)
-
-
-async def _ended(call: asyncio.Future[Any] | None) -> None:
-    """Wait until a call in a thread has ended, also when the one who awaited it was cancelled, and whatever it says."""
-    if call is not None:
-        await asyncio.wait([call])
-        call.exception()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

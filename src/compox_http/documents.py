@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Operation
 
 from compox_core._version import __version__
-from compox_http.requests import ExecuteBody
+from compox_http.requests import BenchmarkBody, ExecuteBody
 from compox_http.shapes import NotUnderstood, Refusal
 
 EXECUTE_EXAMPLE = {
@@ -20,6 +21,25 @@ EXECUTE_EXAMPLE = {
     "input_dataset_ids": ["019a9f3e-7c1b-7d52-8a63-5b1f0c9e4d27"],
     "additional_parameters": {"denoising_weight": 0.2},
 }
+
+EVENTS_EXAMPLE = (
+    'id: 5f1c0e9b2a77.7\nevent: progress\ndata: {"progress":0.5}\n\n'
+    'id: 5f1c0e9b2a77.8\nevent: log\ndata: {"text":"2026-11-21T10:00:00Z INFO half of it\\n"}\n\n'
+)
+
+PATH_EXAMPLES: dict[str, Any] = {
+    "algorithm_id": EXECUTE_EXAMPLE["algorithm_id"],
+    "file_id": "019a9f3e-7c1b-7d52-8a63-5b1f0c9e4d27",
+    "object_name": "sample-17.h5",
+    "execution_id": "019a9f40-11d2-7a08-b6c5-0e6f7a2b9c31",
+    "benchmark_id": "019a9f41-5e60-7c44-93b8-71d2c8e50f6a",
+    "deploy_id": "019a9f42-90aa-7f3e-8d21-c4b7e6a10d58",
+    "client_id": "viewer-7:job-42",
+    "name": "template_denoising_algorithm",
+    "major": "1",
+}
+
+BENCHMARK_EXAMPLE = {"algorithm_id": EXECUTE_EXAMPLE["algorithm_id"], "additional_parameters": {}}
 
 OPENAPI = OpenAPIConfig(
     title="compox",
@@ -31,17 +51,42 @@ OPENAPI = OpenAPIConfig(
         "its log only."
     ),
     use_handler_docstrings=True,
-    render_plugins=[SwaggerRenderPlugin()],
+    render_plugins=[JsonRenderPlugin(path="/openapi.json")],  # the pages are in routes/description.py
 )
 
 FILE_CONTENT = {
     200: ResponseSpec(bytes, False, "The file", "application/octet-stream"),
 }
 
+FILE_STATUSES = {
+    206: ResponseSpec(bytes, False, "The part that `Range` asks for", "application/octet-stream"),
+    304: ResponseSpec(None, False, "`If-None-Match` names what the file is"),
+    416: ResponseSpec(bytes, False, "The file has no such part", "application/octet-stream"),
+}
+
+EVENTS_CONTENT = {
+    200: ResponseSpec(str, False, "Events, as they come", "text/event-stream"),
+    204: ResponseSpec(None, False, "`Last-Event-ID` is that of the end: nothing follows"),
+}
+
+ZIP_CONTENT = {
+    200: ResponseSpec(bytes, False, "The zip", "application/zip"),
+}
+
+
+def with_head(name: str) -> Callable[[Any, Any, Any], str]:
+    """Return what names the operations of a route that answers to GET and HEAD."""
+    return lambda handler, method, path: f"{name}_head" if str(method).upper().endswith("HEAD") else name
+
 
 def refusals(*statuses: int) -> dict[int, ResponseSpec]:
     """Return the description of the errors that a route answers with."""
     return {status: ResponseSpec(Refusal, False, HTTPStatus(status).phrase) for status in statuses}
+
+
+def created(model: type) -> ResponseSpec:
+    """Return the description of the answer to a request that has made something."""
+    return ResponseSpec(model, False, "It was made now")
 
 
 NOT_UNDERSTOOD = {422: ResponseSpec(cast(Any, Refusal | NotUnderstood), False, HTTPStatus(422).phrase)}
@@ -56,7 +101,35 @@ class Documented(Operation):
         schema = super().to_schema()
         if "Validation Exception" in str(schema["responses"].get("400")):
             del schema["responses"]["400"]
+        for parameter in schema.get("parameters", []):
+            example = PATH_EXAMPLES.get(parameter["name"])
+            if parameter["in"] == "path" and example is not None:
+                parameter["example"] = 1 if parameter["schema"].get("type") == "integer" else example
         return schema
+
+
+@dataclass
+class EventsRequest(Documented):
+    """An operation that answers with a stream of events."""
+
+    def to_schema(self) -> dict[str, Any]:
+        """Return the operation with the header by which a client goes on, and with an example."""
+        schema = super().to_schema()
+        last = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}}
+        schema.setdefault("parameters", []).append({**last, "description": "The id of the last event that came."})
+        schema["responses"]["200"]["content"]["text/event-stream"]["example"] = EVENTS_EXAMPLE
+        return schema
+
+
+@dataclass
+class ZipUpload(Documented):
+    """An operation whose request body is a zip."""
+
+    def to_schema(self) -> dict[str, Any]:
+        """Return the operation with the body's description."""
+        content = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
+        body = {"description": "A zip of an algorithm's folder.", "required": True, "content": content}
+        return {**super().to_schema(), "requestBody": body}
 
 
 @dataclass
@@ -77,4 +150,14 @@ class ExecuteRequest(Documented):
     def to_schema(self) -> dict[str, Any]:
         """Return the operation with the body's description."""
         content = {"application/json": {"schema": ExecuteBody.model_json_schema(), "example": EXECUTE_EXAMPLE}}
+        return {**super().to_schema(), "requestBody": {"required": True, "content": content}}
+
+
+@dataclass
+class BenchmarkRequest(Documented):
+    """An operation whose request body asks for a benchmark."""
+
+    def to_schema(self) -> dict[str, Any]:
+        """Return the operation with the body's description."""
+        content = {"application/json": {"schema": BenchmarkBody.model_json_schema(), "example": BENCHMARK_EXAMPLE}}
         return {**super().to_schema(), "requestBody": {"required": True, "content": content}}

@@ -29,7 +29,17 @@ INTERNAL_CODE = "internal_server_error"
 VALIDATION_CODE = "request_validation_error"
 
 # A code decides before a class, and a class before the classes that it derives from.
-_STATUS_OF_CODE = {"algorithm_not_exportable": 403}
+_STATUS_OF_CODE = {
+    "algorithm_not_exportable": 403,
+    "deploy_path_not_allowed": 403,
+    "deploy_not_local": 403,
+    "origin_not_allowed": 403,
+    "url_not_valid": 403,
+    "file_exists": 409,
+    "submit_conflict": 409,
+    "upload_too_large": 413,
+    "not_ready": 503,
+}
 _STATUS_OF_CLASS: tuple[tuple[type[CompoxError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 400),

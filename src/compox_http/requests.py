@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from compox_core.records import ExecutionRequest
+from compox_core.records import BenchmarkRequest, ExecutionRequest
+
+M = TypeVar("M", bound=BaseModel)
+_FLAG: TypeAdapter[bool] = TypeAdapter(bool)
 
 
 class RequestInvalid(Exception):
@@ -50,15 +54,66 @@ class ExecuteBody(ExecutionRequest):
         return {} if value is None else value
 
 
+class BenchmarkBody(BenchmarkRequest):
+    """What measures itself, and how. Unknown keys are ignored."""
+
+    model_config = ConfigDict(title="BenchmarkRequest")
+
+    algorithm_id: Annotated[str, Field(description="As `GET /api/v0/algorithm/{name}/{major}` gives it.")]
+    additional_parameters: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="The algorithm's parameters; defaults are filled in.")
+    ]
+
+    @field_validator("additional_parameters", mode="before")
+    @classmethod
+    def _null_is_none(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+
 def parse_execute(body: bytes) -> ExecutionRequest:
-    """Read the body of `POST /api/v0/execute-algorithm`, whatever content type it came with.
+    """Read the body that asks for a run, whatever content type it came with.
 
     Raises RequestInvalid, with every problem at once.
     """
+    return _parsed(ExecuteBody, body)
+
+
+def parse_benchmark(body: bytes) -> BenchmarkRequest:
+    """Read the body that asks for a benchmark, as `parse_execute` does."""
+    return _parsed(BenchmarkBody, body)
+
+
+def flag(name: str, text: str | None) -> bool | None:
+    """Return what a truth value in the query means, in any of the forms that people write; None for none.
+
+    Raises RequestInvalid.
+    """
+    if text is None:
+        return None
+    try:
+        return _FLAG.validate_python(text)
+    except ValidationError as error:
+        raise RequestInvalid([query_issue("bool_parsing", name, "Give true or false.", text)]) from error
+
+
+def whole_number(name: str, text: str) -> int:
+    """Return the number that a part of the path is. Raises RequestInvalid."""
+    if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
+        issue = {"type": "int_parsing", "loc": ["path", name], "msg": "Give a whole number.", "input": text}
+        raise RequestInvalid([issue])
+    return int(text)
+
+
+def query_issue(kind: str, name: str, message: str, given: Any) -> dict[str, Any]:
+    """Return the description of a problem with a parameter of the query."""
+    return {"type": kind, "loc": ["query", name], "msg": message, "input": given}
+
+
+def _parsed(model: type[M], body: bytes) -> M:
     if not body:
         raise RequestInvalid([{"type": "missing", "loc": ["body"], "msg": "Field required", "input": None}])
     try:
-        return ExecuteBody.model_validate_json(_as_utf8(body))
+        return model.model_validate_json(_as_utf8(body))
     except ValidationError as error:
         raise RequestInvalid(_issues(error)) from error
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from compox_core.errors import ConflictError, SettingsError
+from compox_core.errors import ConflictError, SettingsError, StateError
 from compox_http.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, listen, and tell so."""
         await super().startup(sockets)
-        self._listening()
+        if self.started:
+            self._listening()
 
 
 def make_server(
@@ -105,15 +106,21 @@ def is_loopback(host: str) -> bool:
 def run(
     app: Litestar, listener: socket.socket, listening: Callable[[], None], tls: ssl.SSLContext | None = None
 ) -> None:
-    """Serve until SIGINT or SIGTERM (on Windows: Ctrl+C or Ctrl+Break), finish what is under way, and return."""
+    """Serve until SIGINT or SIGTERM (on Windows: Ctrl+C or Ctrl+Break), finish what is under way, and return.
+
+    Raises StateError (`server_not_started`) where the application did not come up.
+    """
+    server = make_server(app, listening, tls)
     # The server hands the signal on when it has ended, to whoever handled it before; that is nobody.
     names = ("SIGINT", "SIGTERM", "SIGBREAK")
     before = {s: signal.signal(s, _ignored) for s in (getattr(signal, n, None) for n in names) if s is not None}
     try:
-        make_server(app, listening, tls).run([listener])
+        server.run([listener])
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if not server.started:
+        raise StateError("The server did not start: the lines above say why.", code="server_not_started")
 
 
 def _ignored(number: int, frame: object) -> None:

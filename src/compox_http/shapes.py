@@ -8,7 +8,18 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NotRequired, TypedDict, cast
 
-from compox_core.records import AlgorithmRecord, ErrorInfo, ExecutionRecord, Parameter, StorageMetrics
+from compox_core.engine import Deployment
+from compox_core.records import (
+    AlgorithmRecord,
+    BenchmarkRecord,
+    DeployRecord,
+    ErrorInfo,
+    ExecutionRecord,
+    Parameter,
+    StorageMetrics,
+    TaskRecord,
+    TaskStatus,
+)
 
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) ", re.MULTILINE)
 
@@ -62,6 +73,12 @@ class FileCreated(TypedDict):
     """The id under which an uploaded file is found from now on."""
 
     file_id: str
+
+
+class SignedUrl(TypedDict):
+    """A URL at which whoever has it may put or get one file for an hour."""
+
+    url: str
 
 
 class ExecutionCreated(TypedDict):
@@ -144,6 +161,84 @@ class Algorithm(TypedDict):
     timestamp: str
 
 
+class Deployed(TypedDict):
+    """What a deploy gave: the minor version is the one that the store holds now."""
+
+    algorithm_id: str
+    algorithm_name: str
+    algorithm_major_version: str
+    algorithm_minor_version: str
+
+
+class DeployedZip(Deployed):
+    """What a deploy gave: whether that is a new minor version, and what its author should look at."""
+
+    created: bool
+    warnings: list[str]
+
+
+class Health(TypedDict):
+    """That all is well: `ok`."""
+
+    status: str
+
+
+class ExecutionPage(TypedDict):
+    """Some executions, newest first and without their logs, and the cursor of the page that follows, or null."""
+
+    executions: list[ExecutionRecord]
+    next_cursor: str | None
+
+
+class DeployCreated(TypedDict):
+    """The id of a deploy that was accepted."""
+
+    deploy_id: str
+
+
+class Deploy(TypedDict):
+    """A deploy in the background.
+
+    `algorithm_id`, `algorithm_name`, `algorithm_major_version` and `algorithm_minor_version` are null until it is
+    COMPLETED. `time_started` is UTC (`YYYY-MM-DDTHH:MM:SS+00:00`) while it is PENDING, and then, as `time_completed`,
+    the server's local time (`YYYY-MM-DD HH:MM:SS.ffffff`). `log` is null unless it failed: then it says why.
+    """
+
+    deploy_id: str
+    status: str
+    path: str
+    algorithm_id: str | None
+    algorithm_name: str | None
+    algorithm_major_version: str | None
+    time_started: str | None
+    time_completed: str | None
+    log: str | None
+    algorithm_minor_version: str | None
+    progress: float
+    error: dict[str, Any] | None
+
+
+class BenchmarkCreated(TypedDict):
+    """The id of a benchmark that was accepted."""
+
+    benchmark_id: str
+
+
+class Benchmark(TypedDict):
+    """A benchmark; `data` is what the algorithm measured, empty unless it is COMPLETED. Times as in an execution."""
+
+    benchmark_id: str
+    algorithm_id: str
+    additional_parameters: dict[str, Any]
+    status: str
+    time_started: str
+    time_completed: str
+    log: str
+    data: dict[str, Any]
+    progress: float
+    error: dict[str, Any] | None
+
+
 def execution(record: ExecutionRecord) -> Execution:
     """Return an execution record as it goes over the wire."""
     completed = record.time_completed
@@ -167,6 +262,58 @@ def execution(record: ExecutionRecord) -> Execution:
         "stopped_by": record.stopped_by,
         "attempt": record.attempt,
     }
+
+
+def benchmark(record: BenchmarkRecord) -> Benchmark:
+    """Return a benchmark record as it goes over the wire."""
+    completed = record.time_completed
+    return {
+        "benchmark_id": record.benchmark_id,
+        "algorithm_id": record.algorithm_id,
+        "additional_parameters": record.additional_parameters,
+        "status": _status(record, TaskStatus.RUNNING, TaskStatus.STARTED),
+        "time_started": local_text(record.time_submitted),
+        "time_completed": local_text(completed) if completed else "",
+        "log": local_log(record.log),
+        "data": record.data,
+        "progress": record.progress,
+        "error": _error(record.error),
+    }
+
+
+def deploy(record: DeployRecord) -> Deploy:
+    """Return a deploy record as it goes over the wire."""
+    begun, completed = record.time_started, record.time_completed
+    done = record.status is TaskStatus.COMPLETED
+    return {
+        "deploy_id": record.deploy_id,
+        "status": _status(record, TaskStatus.STARTED, TaskStatus.RUNNING),
+        "path": record.path,
+        "algorithm_id": record.algorithm_id if done else None,
+        "algorithm_name": record.algorithm_name if done else None,
+        "algorithm_major_version": record.algorithm_major_version if done else None,
+        "time_started": local_text(begun) if begun else utc_text(record.time_submitted),
+        "time_completed": local_text(completed) if completed else None,
+        "log": record.error.message if record.error else None,
+        "algorithm_minor_version": record.algorithm_minor_version if done else None,
+        "progress": record.progress,
+        "error": _error(record.error),
+    }
+
+
+def deployed(done: Deployment) -> Deployed:
+    """Return what a deploy gave as it goes over the wire."""
+    return {
+        "algorithm_id": done.record.algorithm_id,
+        "algorithm_name": done.record.name,
+        "algorithm_major_version": done.record.major,
+        "algorithm_minor_version": str(done.version.minor),
+    }
+
+
+def deployed_zip(done: Deployment) -> DeployedZip:
+    """Return what a deploy gave, with what its author should know."""
+    return {**deployed(done), "created": done.created, "warnings": done.warnings}
 
 
 def algorithm(record: AlgorithmRecord) -> Algorithm:
@@ -217,6 +364,11 @@ def _local_stamp(stamp: str) -> str:
     except ValueError:  # something that an algorithm printed and that only looks like a stamp
         return f"{stamp} "
     return f"{moment.astimezone():%Y-%m-%d %H:%M:%S} "
+
+
+def _status(record: TaskRecord, ours: TaskStatus, theirs: TaskStatus) -> str:
+    """Return the status as clients know it for a kind of job that never has `ours`."""
+    return (theirs if record.status is ours else record.status).value
 
 
 def _error(error: ErrorInfo | None) -> dict[str, Any] | None:

@@ -57,9 +57,14 @@ class AlgorithmPackage:
 
 @contextmanager
 def open_package(
-    source: Path, *, name: str | None = None, major: str | None = None, limits: ArchiveLimits | None = None
+    source: Path,
+    *,
+    name: str | None = None,
+    major: str | None = None,
+    limits: ArchiveLimits | None = None,
+    is_zip: bool = False,
 ) -> Iterator[AlgorithmPackage]:
-    """Parse, check and pack an algorithm from its folder or a `.zip` of it.
+    """Parse, check and pack an algorithm from its folder or a `.zip` of it; `is_zip` says that it is one by any name.
 
     Of a zip, the root is its one top-level folder where that holds `pyproject.toml`, else the archive's root.
 
@@ -71,12 +76,12 @@ def open_package(
     """
     source, bounds = Path(source), limits or Limits()
     with tempfile.TemporaryDirectory(prefix="compox-pack-", ignore_cleanup_errors=True) as workplace:
-        root = _root(source, Path(workplace), bounds)
+        root = _root(source, Path(workplace), bounds, is_zip)
         contents = walk(root, bounds.max_archive_members)
         yield _pack(_Source(source, root, contents), Path(workplace), name, major)
 
 
-def _root(source: Path, workplace: Path, limits: ArchiveLimits) -> Path:
+def _root(source: Path, workplace: Path, limits: ArchiveLimits, is_zip: bool) -> Path:
     try:
         source.stat()
     except (OSError, ValueError) as error:  # ValueError: a zero character
@@ -86,7 +91,7 @@ def _root(source: Path, workplace: Path, limits: ArchiveLimits) -> Path:
         ) from error
     if source.is_dir():
         return source
-    if source.suffix.lower() != ".zip" or not source.is_file():
+    if not (is_zip or source.suffix.lower() == ".zip") or not source.is_file():
         raise _path_error(
             source,
             "invalid_deploy_path_type",

@@ -90,6 +90,17 @@ class Registry:
                 return record
         raise _no_such_name(name, major, [each for each in self._majors(name) if self._find(id_of(name, each))])
 
+    def majors(self, name: str) -> builtins.list[AlgorithmRecord]:
+        """Return an algorithm, whose name may have any case, in each of its major versions, lowest first.
+
+        Raises NotFoundError (code `algorithm_not_found`).
+        """
+        name = _printable(unicodedata.normalize("NFC", name))
+        found = [record for major in self._majors(name) if (record := self._find(id_of(name, major))) is not None]
+        if not found:
+            raise _no_such_name(name, None, [])
+        return found
+
     def find(self, algorithm_id: str) -> AlgorithmRecord:
         """Return an algorithm by its id; raises NotFoundError (code `algorithm_not_found`)."""
         record = self._find(algorithm_id) if is_algorithm_id(algorithm_id) else None

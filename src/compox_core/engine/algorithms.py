@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from compox_core.algorithms.exporting import export_zip
 from compox_core.algorithms.registry import Registry
+from compox_core.algorithms.shelves import is_algorithm_id
+from compox_core.errors import ConflictError, NotFoundError
 from compox_core.records import AlgorithmRecord
+from compox_core.records.plain import encodable
+from compox_core.storage import ObjectStore
 
 
 class Algorithms:
     """Which algorithms there are. Every call reads the store, so deploys of other processes are seen."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, store: ObjectStore) -> None:
         self._registry = registry
+        self._store = store
 
     def get(self, name: str, major: str | int | None = None) -> AlgorithmRecord:
         """Return an algorithm by name, in its highest major version unless one is named.
@@ -25,6 +32,15 @@ class Algorithms:
     def find(self, algorithm_id: str) -> AlgorithmRecord:
         """Return an algorithm by id. Raises NotFoundError (`algorithm_not_found`)."""
         return self._registry.find(algorithm_id)
+
+    def ids(self, name_or_id: str) -> set[str]:
+        """Return the ids of an algorithm in all its major versions, or the one that was given.
+
+        Raises NotFoundError (`algorithm_not_found`).
+        """
+        if is_algorithm_id(name_or_id):
+            return {name_or_id}
+        return {record.algorithm_id for record in self._registry.majors(name_or_id)}
 
     def list(
         self,
@@ -55,7 +71,56 @@ class Algorithms:
 
         Raises NotFoundError, and ConflictError (`algorithm_not_removable`) unless it is removable or `force` is set.
         """
-        self._registry.remove(self._registry.get(name, major).algorithm_id, minor, force=force)
+        self.remove_id(self._registry.get(name, major).algorithm_id, minor, force=force)
+
+    def remove_id(self, algorithm_id: str, minor: str | int | None = None, *, force: bool = False) -> None:
+        """Do what `remove` does with an algorithm that is named by its id."""
+        self._registry.remove(algorithm_id, minor, force=force)
+
+    def export(
+        self,
+        name: str,
+        major: str | int | None = None,
+        minor: str | int | None = None,
+        *,
+        checkpoint_id: str | None = None,
+        target: Path | None = None,
+    ) -> Path:
+        """Write an algorithm as a zip that can be deployed again, and return its path.
+
+        Args:
+            name: Its name, in any case.
+            major: The major version; None for the highest.
+            minor: The minor version; None for the latest.
+            checkpoint_id: Weights of a training in place of those that were deployed.
+            target: The file to write; None for a scratch file, which the caller removes.
+
+        Raises:
+            NotFoundError: `algorithm_not_found`, `minor_version_not_found`, `checkpoint_not_found`.
+            ConflictError: `algorithm_not_exportable`.
+            StorageError: `algorithm_export_failed`, `algorithm_export_security_error`. Nothing stays in `target` then.
+        """
+        record = self._registry.get(name, major)
+        if not record.exportable:
+            raise ConflictError(
+                f"Algorithm {record.name} {record.major} may not be exported: its author, or who deployed it, said so.",
+                code="algorithm_not_exportable",
+                details={"algorithm_name": record.name, "algorithm_major_version": record.major},
+            )
+        try:
+            version = self._registry.version(record.algorithm_id, minor)
+        except NotFoundError as error:
+            error.details |= {"algorithm_name": record.name, "algorithm_major_version": record.major}
+            raise
+        if checkpoint_id is not None:
+            raise no_checkpoint(checkpoint_id)
+        path = self._store.scratch() if target is None else target
+        try:
+            export_zip(self._store, version, path)
+        except BaseException:  # whatever it is, it is raised again
+            path.unlink(missing_ok=True)
+            raise
+        return path
 
     def __iter__(self) -> Iterator[AlgorithmRecord]:
         return iter(self.list())
@@ -70,3 +135,12 @@ class Algorithms:
         )
         head = "".join(f"<th>{title}</th>" for title in ("name", "version", "type", "tags", "description"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def no_checkpoint(checkpoint_id: str) -> NotFoundError:
+    """Return the error for a checkpoint that is not there."""
+    return NotFoundError(
+        f"There is no checkpoint '{encodable(checkpoint_id)}' in this store.",
+        code="checkpoint_not_found",
+        details={"checkpoint_id": encodable(checkpoint_id)},
+    )

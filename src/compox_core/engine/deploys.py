@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compox_core.algorithms.packing import open_package
 from compox_core.algorithms.zipping import called, zip_folder
+from compox_core.engine.roots import allowed_path
 from compox_core.engine.tasks import Tasks
 from compox_core.identity import new_id, utc_now
 from compox_core.records import DeployRecord, JobKind
@@ -59,6 +60,22 @@ class Deploys(Tasks[DeployRecord]):
         )
         with self._zipped(source) as package:
             return self._accept(record, package, consume=package != source)
+
+    def submit_local(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        major: str | int | None = None,
+        removable: bool | None = None,
+        exportable: bool | None = None,
+    ) -> DeployRecord:
+        """Do what `submit` does with a path that a client of a server names, in a folder that the settings allow.
+
+        Raises ConflictError (`deploy_path_not_allowed`), and what `submit` raises.
+        """
+        source = allowed_path(self._bench.settings, path)
+        return self.submit(source, name=name, major=major, removable=removable, exportable=exportable)
 
     def _accept(self, record: DeployRecord, package: Path, *, consume: bool = False) -> DeployRecord:
         """Store the zip and queue its deploy."""

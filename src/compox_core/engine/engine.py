@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from compox_core.algorithms.packing import open_package
 from compox_core.algorithms.registry import Deployment, Registry
+from compox_core.algorithms.zipping import called as name_in_errors
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks, run_benchmark
 from compox_core.engine.deploys import Deploys
@@ -20,6 +21,8 @@ from compox_core.engine.executions import Executions
 from compox_core.engine.handle import Progress, Result
 from compox_core.engine.host import Host
 from compox_core.engine.inbox import Inbox
+from compox_core.engine.links import Links
+from compox_core.engine.roots import allowed_path
 from compox_core.engine.wiring import Parts, wind_down, wire
 from compox_core.errors import StateError
 from compox_core.jobs import (
@@ -30,7 +33,7 @@ from compox_core.jobs.retention import Report
 from compox_core.records import AlgorithmRecord, AlgorithmVersion, ExecutionRequest, Job
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings, load_settings
-from compox_core.storage import FileStore, ObjectStore, initialise
+from compox_core.storage import FileStore, ObjectStore, initialise, store_identity
 
 if TYPE_CHECKING:
     from compox_core.storage.minio import MinioServer
@@ -187,6 +190,11 @@ class Engine(Host):
         return self._open_parts.desk.bench.files
 
     @property
+    def links(self) -> Links:
+        """Signed URLs of stored files."""
+        return self._open_parts.links
+
+    @property
     def algorithms(self) -> Algorithms:
         """The deployed algorithms."""
         return self._open_parts.algorithms
@@ -240,6 +248,47 @@ class Engine(Host):
         for warning in done.warnings:
             logger.warning("%s: %s", done.record.name, warning)
         return done
+
+    def deploy_local(
+        self,
+        path: str,
+        *,
+        name: str | None = None,
+        major: str | int | None = None,
+        removable: bool | None = None,
+        exportable: bool | None = None,
+    ) -> Deployment:
+        """Do what `deploy` does with a path that a client of a server names, in a folder that the settings allow.
+
+        Raises ConflictError (`deploy_path_not_allowed`), and what `deploy` raises.
+        """
+        source = allowed_path(self.settings, path)
+        return self.deploy(source, name=name, major=major, removable=removable, exportable=exportable)
+
+    def deploy_zip(
+        self,
+        path: Path,
+        *,
+        called: str = "the uploaded zip",
+        name: str | None = None,
+        major: str | int | None = None,
+        removable: bool | None = None,
+        exportable: bool | None = None,
+    ) -> Deployment:
+        """Do what `deploy` does with a zip whatever its file is called; errors call it as `called` says.
+
+        Raises PackageError, StorageError.
+        """
+        version = None if major is None else str(major)
+        with (
+            name_in_errors(path, called),
+            open_package(path, name=name, major=version, limits=self.settings.limits, is_zip=True) as package,
+        ):
+            return self._open_parts.registry.deploy(package, removable=removable, exportable=exportable)
+
+    def ping(self) -> None:
+        """Ask the store for something small. Raises StorageError where it does not answer."""
+        store_identity(self.store)
 
     def benchmark(
         self,

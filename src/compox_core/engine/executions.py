@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from compox_core.engine.algorithms import no_checkpoint
+from compox_core.engine.submits import submit_once
 from compox_core.engine.tasks import Tasks
 from compox_core.errors import InvalidInputError, NotFoundError
 from compox_core.identity import new_id
@@ -15,6 +17,20 @@ class Executions(Tasks[ExecutionRecord]):
 
     kind = JobKind.EXECUTION
 
+    def submit_once(self, client_id: str, request: ExecutionRequest) -> tuple[ExecutionRecord, bool]:
+        """Submit a request that a client names by an id of its own, and may repeat.
+
+        Returns the execution's record, and whether this call has submitted it. Raises what `submit` raises, and
+        InvalidInputError (`invalid_client_id`), ConflictError (`submit_conflict`) where the id means another request.
+        """
+        return submit_once(
+            self._bench.store,
+            client_id,
+            request,
+            submit=lambda execution_id: self._submit(request, execution_id, contested=True),
+            load=self.get,
+        )
+
     def submit(self, request: ExecutionRequest) -> ExecutionRecord:
         """Check a request, record it and queue it; return the record as it was accepted.
 
@@ -22,26 +38,28 @@ class Executions(Tasks[ExecutionRecord]):
             NotFoundError: `input_datasets_not_found`, `algorithm_not_found`, `minor_version_not_found`,
                 `checkpoint_not_found`.
             ParameterError: when a parameter breaks a declared rule.
+            DataError: `invalid_hdf5_file` for an input that was put at a signed URL and is none.
             InvalidInputError: `task_session_not_supported` when a session is asked for where jobs go to machines
                 that share no memory.
         """
-        _refuse(self._bench.files.exists_all(request.input_dataset_ids))
+        return self._submit(request, new_id())
+
+    def _submit(self, request: ExecutionRequest, execution_id: str, *, contested: bool = False) -> ExecutionRecord:
+        _refuse(self._bench.files.ready(request.input_dataset_ids))
         fields = self._to_run(request)
         if request.checkpoint_id:
-            raise NotFoundError(
-                f"There is no checkpoint '{request.checkpoint_id}' in this store.",
-                code="checkpoint_not_found",
-                details={"checkpoint_id": request.checkpoint_id},
-            )
+            raise no_checkpoint(request.checkpoint_id)
         if request.session_token and self._bench.sessions is None:
             raise InvalidInputError(
                 "Sessions keep live objects in the memory of one process, and with the executor 'celery' the next "
                 "run may go to another machine: leave session_token out, or run with 'processes' or 'threads'.",
                 code="task_session_not_supported",
             )
-        record = ExecutionRecord(execution_id=new_id(), **fields)
+        record = ExecutionRecord(execution_id=execution_id, **fields)
         # Once more when the queue names the inputs: a sweep that had not seen it may have taken them meanwhile.
-        return self._queue(record, lambda: _refuse(self._bench.files.endangered(record.input_dataset_ids)))
+        return self._queue(
+            record, lambda: _refuse(self._bench.files.endangered(record.input_dataset_ids)), contested=contested
+        )
 
 
 def _refuse(missing: Sequence[str]) -> None:

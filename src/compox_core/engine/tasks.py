@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError
 
 from compox_core.algorithms.parameters import check_arguments
+from compox_core.engine.pages import DEFAULT_PAGE, Page, passes, read_page
 from compox_core.engine.upkeep import Upkeep
-from compox_core.errors import InvalidInputError, NotFoundError, ParameterError
+from compox_core.engine.watching import Watched
+from compox_core.errors import InvalidInputError, NotFoundError, ParameterError, StorageError
 from compox_core.identity import utc_now
 from compox_core.jobs import Executor, Lifecycle, Workbench
 from compox_core.records import BenchmarkRequest, ExecutionRequest, Job, JobKind, TaskRecord, TaskStatus
 from compox_core.records.plain import encodable, plain, written
 from compox_core.tasks import LiveTask, LiveTasks, Presence, TaskStore
+
+logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 MAX_POLL_SECONDS = 1.0
@@ -47,13 +52,22 @@ class Tasks(Generic[R]):
         self._bench = desk.bench
         self._stored: TaskStore = desk.live.stores.of(self.kind)
 
-    def _queue(self, record: R, check: Callable[[], None] = lambda: None) -> R:
-        """Record a job and have it run; `check` is asked once more when nothing can be swept away under it."""
+    def _queue(self, record: R, check: Callable[[], None] = lambda: None, *, contested: bool = False) -> R:
+        """Record a job and have it run; `check` is asked once more when nothing can be swept away under it.
+
+        `contested` says that others may submit the same id at the same time; see `TaskStore.create`.
+        """
         desk = self._desk
         desk.upkeep.ensure()
         try:
             remote = desk.executor.remote  # then whoever gets the message may begin the job, whatever becomes of us
-            self._stored.create(record, desk.presence.holder, resume=desk.resume or remote, held=not remote)
+            self._stored.create(
+                record,
+                desk.presence.holder,
+                resume=desk.resume or remote,
+                held=not remote,
+                contested=contested,
+            )
         except PydanticSerializationError as error:  # a lone surrogate in the token or the device
             raise InvalidInputError(f"This request cannot be recorded: {error}", code="invalid_request") from error
         task: LiveTask | None = None
@@ -181,24 +195,71 @@ class Tasks(Generic[R]):
             pause = min(pause * 1.5, MAX_POLL_SECONDS)
 
     def list(self) -> Iterator[R]:
-        """Yield all records, oldest first."""
-        for task_id in self._stored.ids():
-            try:
-                yield self.get(task_id)
-            except NotFoundError:
-                continue  # deleted by another process since it was listed
+        """Yield all records, oldest first; one that cannot be read is left out, and told in the log."""
+        return (record for record in map(self._readable, self._stored.ids()) if record is not None)
 
-    def delete(self, task_id: str) -> None:
+    def page(
+        self,
+        *,
+        status: TaskStatus | None = None,
+        algorithm_ids: Collection[str] | None = None,
+        limit: int = DEFAULT_PAGE,
+        cursor: str | None = None,
+    ) -> Page[R]:
+        """Return the newest records that pass the filters, and where to go on; see `Page`.
+
+        Args:
+            status: Only those with this status.
+            algorithm_ids: Only those of these algorithms.
+            limit: At most so many, from 1 to `MAX_PAGE`.
+            cursor: Where an earlier page ended; None for the beginning.
+
+        Raises InvalidInputError (`invalid_cursor`, `invalid_limit`).
+        """
+        return read_page(self._stored.ids(), self._readable, passes(status, algorithm_ids), limit, cursor)
+
+    def _readable(self, task_id: str) -> R | None:
+        try:
+            return self.get(task_id)
+        except NotFoundError:  # deleted by another process since it was listed
+            return None
+        except StorageError as error:
+            if error.code != "invalid_record":
+                raise
+            logger.warning("Left out of the list of %ss: %s", self.kind.value, error)
+            return None
+
+    def delete(self, task_id: str, *, missing_ok: bool = False) -> None:
         """Delete the record and log of a job that has ended.
 
-        Raises NotFoundError, and ConflictError (`…_running`) while it goes on.
+        Raises NotFoundError, unless it may be missing, and ConflictError (`…_running`) while it goes on.
         """
-        record = self.get(task_id)
+        try:
+            record = self.get(task_id)
+        except NotFoundError:
+            if missing_ok:
+                return
+            raise
         if not record.status.final:
             raise self._stored.about.running(record)
         self._desk.live.forget(task_id)
         self._stored.delete(task_id)
         self._desk.upkeep.forget(self._stored, task_id)
+
+    def delete_ended(self) -> int:
+        """Delete the records of all jobs that have ended, and return how many there were."""
+        ended = [record.task_id for record in self.list() if record.status.final]
+        for task_id in ended:
+            self.delete(task_id, missing_ok=True)
+        return len(ended)
+
+    def watch(self, task_id: str, changed: Callable[[], None]) -> Watched | None:
+        """Have `changed` called, in any thread, whenever a job of this process changes; no I/O.
+
+        `changed` must return at once. None where the job does not go on here and has not ended here lately.
+        """
+        task = self._task(task_id)
+        return None if task is None else Watched(task, changed)
 
 
 def recordable(name: str, value: Any) -> Any:

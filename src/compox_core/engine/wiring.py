@@ -12,6 +12,7 @@ from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks
 from compox_core.engine.deploys import Deploys
 from compox_core.engine.executions import Executions
+from compox_core.engine.links import Links
 from compox_core.engine.tasks import Desk
 from compox_core.engine.upkeep import Upkeep
 from compox_core.errors import SettingsError, StorageError
@@ -55,6 +56,7 @@ class Parts:
     benchmarks: Benchmarks
     deploys: Deploys
     retention: Retention
+    links: Links
 
 
 def wire(
@@ -102,7 +104,17 @@ def wire(
     desk = Desk(bench, live, presence, lifecycle, made, upkeep, resume)
     executions = Executions(desk)
     live.stop = executions.stop_task  # whatever the kind
-    return Parts(store, desk, registry, Algorithms(registry), executions, Benchmarks(desk), Deploys(desk), retention)
+    return Parts(
+        store=store,
+        desk=desk,
+        registry=registry,
+        algorithms=Algorithms(registry, store),
+        executions=executions,
+        benchmarks=Benchmarks(desk),
+        deploys=Deploys(desk),
+        retention=retention,
+        links=Links(bench.files, store, settings),
+    )
 
 
 def _submit(live: LiveTasks, executor: Executor, job: Job, record: TaskRecord) -> None:

@@ -15,6 +15,9 @@ DEPLOYS = "deploy-store"
 STOP_REQUESTS = "stop-requests"
 SYSTEM = "system-store"
 
+SUBMITS = "submits/"
+"""In `system-store`: what the ids mean that clients give their submits."""
+
 ALL: tuple[str, ...] = (
     ALGORITHMS,
     MODULES,

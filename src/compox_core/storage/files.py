@@ -1,26 +1,45 @@
-"""Data files: the HDF5 files that go into and come out of runs, each an object named by its id."""
+"""Data files: the HDF5 files that go into and come out of runs, each an object named by its id.
+
+In `data-store`:
+
+    <id>               a file that came through us: it was opened as HDF5 before it was stored; the id is ours
+    v1/<name>          a file that a client has put at a URL we signed, under a name of its own: nobody has looked at it
+    sha256/<id>        the SHA-256 of the content of a file, as 64 hexadecimal digits
+    content/<sha256>   the id of a file with this content, noted when a client sent the hash with it
+
+The notes are of no importance: where one is missing a file has another tag, and is stored once more. All expire alike.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from compox_core.errors import DataError, NotFoundError
+from compox_core.errors import ConflictError, DataError, InvalidInputError, NotFoundError, StorageError
 from compox_core.identity import new_id
 from compox_core.storage.collections import FILES
 from compox_core.storage.expiry import Expiry
+from compox_core.storage.keys import is_key
 from compox_core.storage.objects import ObjectInfo, ObjectStore
 
 if TYPE_CHECKING:
     from compox_core.data import DataSchema
 
+T = TypeVar("T")
+
+HASHES = "sha256/"
+CONTENTS = "content/"
+NAMED = "v1/"
+
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?<!\.)")
 _CHUNK = 1024 * 1024  # bytes
 
 
@@ -60,28 +79,95 @@ class FileStore:
         finally:
             scratch.unlink(missing_ok=True)
 
-    def adopt(self, path: Path) -> str:
+    def adopt(self, path: Path, sha256: str | None = None, *, noted: bool = False) -> str:
         """Take over a finished file, without a copy where it lies on the store's filesystem, and return its
         new id.
 
+        `sha256` is that of the content, where it is known; with `noted` the same content is found by it (`again`).
         The file at `path` is gone afterwards, also when it is refused with `DataError` (code
         `invalid_hdf5_file`).
         """
         try:
             check_hdf5(path)
-            return self.publish(path)
+            file_id = self.publish(path, sha256)
         finally:
             path.unlink(missing_ok=True)
+        if noted and sha256 is not None:
+            self.store.put(FILES, CONTENTS + sha256, file_id.encode())
+        return file_id
 
-    def publish(self, path: Path) -> str:
+    def publish(self, path: Path, sha256: str | None = None) -> str:
         """Do what `adopt` does with a file that was just written as HDF5 by us, and need not be looked at."""
         try:
+            digest = sha256 or _sha256(path)
             file_id = new_id()
             # Nobody else can have this id, and what is not exclusive streams in parts to S3, whatever its size.
             self.store.put_file(FILES, file_id, path, consume=True)
+            self.store.put(FILES, HASHES + file_id, digest.encode())
             return file_id
         finally:
             path.unlink(missing_ok=True)
+
+    def again(self, sha256: str) -> str | None:
+        """Store content that is here once more, without a second copy where the store can share it; return its new id.
+
+        None where it is not here, or no more.
+        """
+        known = self._noted(sha256)
+        if known is None:
+            return None
+        file_id = new_id()
+        try:
+            self.store.copy(FILES, known, file_id)
+        except NotFoundError:  # it went in between
+            return None
+        self.store.put(FILES, HASHES + file_id, sha256.encode())
+        self.store.put(FILES, CONTENTS + sha256, file_id.encode())  # the younger one lives longer
+        return file_id
+
+    def _noted(self, sha256: str) -> str | None:
+        try:
+            file_id = self.store.get(FILES, CONTENTS + sha256).decode("utf-8", "replace")
+        except NotFoundError:
+            return None
+        return file_id if _ID.fullmatch(file_id) and self.store.exists(FILES, file_id) else None
+
+    def place_named(self, path: Path, name: str) -> None:
+        """Take over a finished file under a name that a client chose, whatever is in it.
+
+        Raises InvalidInputError (`invalid_file_name`), ConflictError (`file_exists`). The file at `path` is gone then.
+        """
+        try:
+            self.check_name(name)
+            try:
+                self.store.put_file(FILES, NAMED + name, path, consume=True, exclusive=True)
+            except ConflictError as error:
+                raise _file_exists(name) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def check_name(self, name: str) -> None:
+        """Refuse a name that no file can get: one that cannot be stored, or that is taken.
+
+        Raises InvalidInputError (`invalid_file_name`), ConflictError (`file_exists`).
+        """
+        if not (_NAME.fullmatch(name) and is_key(NAMED + name)):
+            raise InvalidInputError(
+                f"{name!r} cannot name a file: use 1 to 200 letters, digits, '.', '_' and '-', the first of them a "
+                "letter or digit, the last no '.'.",
+                code="invalid_file_name",
+                details={"object_name": name},
+            )
+        if self.exists_all([name]) == []:
+            raise _file_exists(name)
+
+    def presigned(self, name: str, method: str, seconds: int, domain: str | None = None) -> str | None:
+        """Return a URL past this process at which a file may be got or, under a name of the client's own, put.
+
+        None where the store has no such URLs. Raises NotFoundError for a `GET` of a file that is not there.
+        """
+        key = self._key(name) if method == "GET" else NAMED + name
+        return self.store.presigned(FILES, key, method, seconds, domain)
 
     def save(self, values: Mapping[str, Any], schema: type[DataSchema] | None = None) -> str:
         """Store a dict as a file and return its id. `DataError` when it does not fit `schema`; then nothing stays."""
@@ -107,35 +193,86 @@ class FileStore:
 
     def open(self, file_id: str) -> BinaryIO:
         """Return a seekable stream over the file; the caller closes it."""
-        with _named(file_id):
-            return self.store.open(FILES, file_id)
+        return _first(file_id, lambda key: self.store.open(FILES, key))
+
+    def open_tagged(self, file_id: str) -> tuple[BinaryIO, str]:
+        """Return what `open` does, with a text that is the same for the same content only: its SHA-256 in hex.
+
+        Of a file that was not hashed on its way (it was put at a signed URL) the text is another one, made of its name
+        and version.
+        """
+        stream = self.open(file_id)
+        try:
+            return stream, self._tag(file_id)
+        except BaseException:  # whatever it is, it is raised again
+            stream.close()
+            raise
+
+    def _tag(self, file_id: str) -> str:
+        if _ID.fullmatch(file_id):
+            with suppress(NotFoundError):
+                return self.store.get(FILES, HASHES + file_id).decode("ascii", "replace")
+        info = _first(file_id, lambda key: self.store.stat(FILES, key))
+        return f"{file_id}-{info.size}-{hashlib.sha256(info.version.encode()).hexdigest()[:16]}"
 
     def info(self, file_id: str) -> FileInfo:
         """Return size and time of a file."""
-        with _named(file_id):
-            return _file_info(self.store.stat(FILES, file_id))
+        info = _first(file_id, lambda key: self.store.stat(FILES, key))
+        return FileInfo(file_id, info.size, info.modified)
 
     def local_path(self, file_id: str) -> Path | None:
         """Return the stored file itself, for reading only, or None where the store has no local files."""
-        with _named(file_id):
-            return self.store.local_path(FILES, file_id)
+        return _first(file_id, lambda key: self.store.local_path(FILES, key))
 
     def delete(self, file_id: str) -> None:
         """Remove a file."""
-        with _named(file_id):
-            if not self.store.delete(FILES, file_id):
-                raise _file_not_found(file_id)
+        if sum(self.store.delete(FILES, key) for key in _keys(file_id)) == 0:
+            raise _file_not_found(file_id)
+        if _ID.fullmatch(file_id):
+            self.store.delete(FILES, HASHES + file_id)
 
     def exists_all(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored, in their order; empty when all are there."""
-        return [name for name in file_ids if not (_ID.fullmatch(name) and self.store.exists(FILES, name))]
+        return [name for name in file_ids if not any(self.store.exists(FILES, key) for key in _keys(name))]
+
+    def ready(self, file_ids: Sequence[str]) -> list[str]:
+        """Do what `exists_all` does, and open those that nobody has looked at, since they were put at a signed URL.
+
+        Raises `DataError` (code `invalid_hdf5_file`) for one that does not open as HDF5.
+        """
+        missing = []
+        for file_id in file_ids:
+            key = next((key for key in _keys(file_id) if self.store.exists(FILES, key)), None)
+            if key is None:
+                missing.append(file_id)
+            elif key != file_id:
+                self._check(file_id, key)
+        return missing
+
+    def _check(self, file_id: str, key: str) -> None:
+        import h5py
+
+        try:
+            with self.store.open(FILES, key) as stream, h5py.File(stream, "r"):
+                pass
+        except StorageError:
+            raise
+        except OSError as error:
+            raise _no_hdf5(f"The file {file_id!r}", str(error), {"file_id": file_id}) from error
+
+    def _key(self, file_id: str) -> str:
+        """Return the key of a file that is there."""
+        for key in _keys(file_id):
+            if self.store.exists(FILES, key):
+                return key
+        raise _file_not_found(file_id)
 
     def endangered(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored or may be swept away at this moment, in their order.
 
         The others stay for as long as a stored object names them, if it was stored before this call; see `expiry`.
         """
-        return self._expiry.endangered(file_ids)
+        return [name for name in file_ids if all(self._expiry.endangered([key]) for key in _keys(name) or [name])]
 
     def list(self) -> Iterator[FileInfo]:
         """Yield every stored file in order of id, which is the order in which they were stored."""
@@ -167,22 +304,47 @@ def check_hdf5(path: Path) -> None:
             pass
     except OSError as error:
         size = path.stat().st_size
-        raise DataError(
-            f"The file of {size} bytes cannot be opened as HDF5: {error}. Send a complete file that h5py can open.",
-            code="invalid_hdf5_file",
-            details={"size": size, "reason": str(error)},
-        ) from error
+        raise _no_hdf5(f"The file of {size} bytes", str(error), {"size": size}) from error
 
 
-@contextmanager
-def _named(file_id: str) -> Iterator[None]:
-    """Let "no such object" in the block read "no such file", also for what cannot be a file's id at all."""
-    if not _ID.fullmatch(file_id):
-        raise _file_not_found(file_id)
-    try:
-        yield
-    except NotFoundError:
-        raise _file_not_found(file_id) from None
+def file_of(key: str) -> str:
+    """Return the id of the file that an object of `data-store` is, or says something about."""
+    return key.removeprefix(NAMED).removeprefix(HASHES)
+
+
+def _keys(file_id: str) -> list[str]:
+    """Return where a file of this name may lie; nowhere where it cannot be the name of any."""
+    found = [file_id] if _ID.fullmatch(file_id) else []
+    return [*found, NAMED + file_id] if _NAME.fullmatch(file_id) and is_key(NAMED + file_id) else found
+
+
+def _first(file_id: str, look: Callable[[str], T]) -> T:
+    """Return what `look` finds at the first place where the file lies. Raises NotFoundError (`file_not_found`)."""
+    for key in _keys(file_id):
+        with suppress(NotFoundError):
+            return look(key)
+    raise _file_not_found(file_id)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _no_hdf5(what: str, why: str, details: dict[str, Any]) -> DataError:
+    return DataError(
+        f"{what} cannot be opened as HDF5: {why}. Send a complete file that h5py can open.",
+        code="invalid_hdf5_file",
+        details={**details, "reason": why},
+    )
+
+
+def _file_exists(name: str) -> ConflictError:
+    return ConflictError(
+        f"There is a file {name!r} already, and files never change: choose another name, or delete that one.",
+        code="file_exists",
+        details={"object_name": name},
+    )
 
 
 def _file_not_found(file_id: str) -> NotFoundError:

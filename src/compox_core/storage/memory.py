@@ -92,6 +92,9 @@ class MemoryStore(ObjectStore):
         if consume:
             path.unlink()
 
+    def copy(self, collection: str, source: str, target: str) -> None:
+        self.create(collection, target, self.get(collection, source))
+
     @contextmanager
     def write(self, collection: str, key: str, *, exclusive: bool = False) -> Iterator[BinaryIO]:
         writable_key(collection, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -124,6 +125,22 @@ class ObjectStore(ABC):
 
     def local_path(self, collection: str, key: str) -> Path | None:
         """Return the object's own file, for reading only, or None where the store has no local files."""
+        return None
+
+    def copy(self, collection: str, source: str, target: str) -> None:
+        """Make a new object with the content of another one, without a second copy where the place can share it.
+
+        It is as old as a new one; on some places the other one becomes as young. Raises NotFoundError for the other
+        one, ConflictError (code `object_exists`).
+        """
+        with self.open(collection, source) as stream, self.write(collection, target, exclusive=True) as sink:
+            shutil.copyfileobj(stream, sink, 1 << 20)
+
+    def presigned(self, collection: str, key: str, method: str, seconds: int, domain: str | None = None) -> str | None:
+        """Return a URL at which whoever has it may `GET` or `PUT` this object for so many seconds, past this process.
+
+        `domain` is put in place of the host that we reach the place at. None where the place has no such URLs.
+        """
         return None
 
     def exists(self, collection: str, key: str) -> bool:

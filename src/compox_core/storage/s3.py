@@ -30,6 +30,7 @@ from compox_core.storage.keys import (
 )
 from compox_core.storage.objects import ObjectInfo, ObjectStore, object_exists
 from compox_core.storage.s3_buckets import S3Buckets
+from compox_core.storage.s3_client import presign, signer
 from compox_core.storage.s3_errors import answer, interrupted, lost_race, no_bucket, no_object, reported
 from compox_core.storage.s3_streams import ObjectReader, ObjectWriter
 from compox_core.storage.staging import TemporaryFile
@@ -55,6 +56,7 @@ class S3Store(ObjectStore):
         self.url = buckets.url
         self._filesystem = filesystem
         self._buckets = buckets
+        self._signers: dict[str | None, Any] = {}
 
     # Writing
 
@@ -85,6 +87,25 @@ class S3Store(ObjectStore):
         written = self._spooled(collection, key) if exclusive else self._uploaded(collection, key)
         with written as stream:
             yield stream
+
+    def copy(self, collection: str, source: str, target: str) -> None:
+        writable_key(collection, target)
+        if self.stat(collection, source).size > _WHOLE_LIMIT:
+            super().copy(collection, source, target)
+            return
+        if self.exists(collection, target):  # a copy takes no condition
+            raise object_exists(collection, target)
+        bucket, place = self._buckets.place(collection, readable_key(collection, source))
+        with self._reading(collection, source), reported("write", self._where(collection, target)):
+            self._call("copy_object", collection, target, CopySource={"Bucket": bucket, "Key": place})
+
+    def presigned(self, collection: str, key: str, method: str, seconds: int, domain: str | None = None) -> str | None:
+        writable_key(collection, key)
+        bucket, place = self._buckets.place(collection, key)
+        with reported("sign", self._where(collection, key)):
+            if domain not in self._signers:
+                self._signers[domain] = signer(self._filesystem, domain)
+            return presign(self._signers[domain], bucket, place, method, seconds)
 
     def delete(self, collection: str, key: str) -> bool:
         if not is_key(key) or not self.exists(collection, key):

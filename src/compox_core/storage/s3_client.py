@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from compox_core.errors import MissingExtraError, SettingsError
 
@@ -58,3 +59,44 @@ def connect(options: Mapping[str, Any]) -> Any:
     )
     filesystem.retries = 1  # the client below retries; both together would multiply
     return filesystem
+
+
+def signer(filesystem: Any, domain: str | None) -> Any:
+    """Return a filesystem that signs URLs of the same place and never connects.
+
+    They are signed for `domain` in place of the endpoint's host, where one is given: a host that is put in afterwards
+    would break the signature, which covers it. Scheme, port and path stay; a `domain` may bring a port, or a scheme.
+    """
+    import s3fs
+
+    config = {**(filesystem.config_kwargs or {}), "signature_version": "s3v4"}
+    endpoint = _at_domain(filesystem.endpoint_url, domain) if domain else filesystem.endpoint_url
+    if endpoint:
+        config["s3"] = {"addressing_style": "path"}
+    region = (filesystem.client_kwargs or {}).get("region_name") or "us-east-1"
+    return s3fs.S3FileSystem(
+        key=filesystem.key,
+        secret=filesystem.secret,
+        token=filesystem.token,
+        endpoint_url=endpoint,
+        client_kwargs={**(filesystem.client_kwargs or {}), "region_name": region},
+        config_kwargs=config,
+        use_listings_cache=False,
+        skip_instance_cache=True,
+        **filesystem.kwargs,
+    )
+
+
+def presign(signer: Any, bucket: str, key: str, method: str, seconds: int) -> str:
+    """Return a URL at which whoever has it may `GET` or `PUT` one object for so many seconds; nothing is asked."""
+    operation = {"GET": "get_object", "PUT": "put_object"}[method]
+    url: str = signer.url(f"{bucket}/{key}", expires=seconds, client_method=operation)
+    return url
+
+
+def _at_domain(endpoint: str | None, domain: str) -> str:
+    parts = urlsplit(endpoint or "https://s3.amazonaws.com")
+    wanted = urlsplit(domain if "://" in domain else f"{parts.scheme}://{domain}")
+    port = wanted.port or (None if "://" in domain else parts.port)
+    host = f"[{wanted.hostname}]" if wanted.hostname and ":" in wanted.hostname else wanted.hostname or ""
+    return f"{wanted.scheme}://{host}" + (f":{port}" if port else "") + parts.path.rstrip("/")

@@ -65,6 +65,7 @@ class LiveTask:
         self._emergency = emergency
         self._by = ""
         self._listeners: list[Callable[[], None]] = []
+        self._watchers: tuple[Callable[[], None], ...] = ()
         self._lock = threading.Lock()
         self._saving = threading.RLock()
         self._dirty = False
@@ -99,6 +100,26 @@ class LiveTask:
         with self._lock:
             return self._record.model_copy(update={"log": self.log.text(), "progress": self._progress})
 
+    def outline(self) -> TaskRecord:
+        """Return the record as it is now, without the log; a copy that nobody changes."""
+        with self._lock:
+            return self._record.model_copy(update={"log": "", "progress": self._progress})
+
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Have `watcher` called, in any thread, at every change; it must return at once and raise nothing."""
+        with self._lock:
+            self._watchers = (*self._watchers, watcher)
+
+    def unwatch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` no more."""
+        with self._lock:
+            self._watchers = tuple(each for each in self._watchers if each != watcher)
+
+    def _changed(self) -> None:
+        self.version += 1
+        for watcher in self._watchers:
+            watcher()
+
     # -- what work does ---------------------------------------------------------------------------------------------
 
     def set_progress(self, progress: float) -> None:
@@ -122,7 +143,7 @@ class LiveTask:
         self.files.discard(file_id)
 
     def _touch(self) -> None:
-        self.version += 1
+        self._changed()
         if not self._dirty:
             self._dirty = True
             self._wake()
@@ -238,9 +259,9 @@ class LiveTask:
     def _tell(self, final: TaskRecord, progress: float) -> None:
         with self._lock:
             self._record, self._progress = final, progress
-        self.version += 1
         self.finished_at = time.monotonic()
         self.done.set()
+        self._changed()
         self._wake()
 
     def _leave(self) -> None:
@@ -249,6 +270,7 @@ class LiveTask:
         self.finished_at = time.monotonic()
         self._dirty = False
         self.done.set()
+        self._changed()
         self._wake()
 
     def _decide(self, final: TaskRecord) -> EndNote | None:

@@ -27,6 +27,8 @@ class TaskLog:
         self._middle: list[str] = []
         self._middle_bytes = 0
         self._left_out = 0
+        self._gone = 0  # characters that were taken out of memory, to be stored
+        self._total = 0  # characters that were ever added
 
     def add(self, level: str, message: str) -> None:
         """Add a message; every line of it gets no stamp of its own but the first."""
@@ -34,6 +36,7 @@ class TaskLog:
         encoded = f"{utc_now():%Y-%m-%dT%H:%M:%SZ} {level} {message}\n".encode("utf-8", "backslashreplace")
         line, size = encoded.decode("utf-8"), len(encoded)
         with self._lock:
+            self._total += len(line)
             if not self._tail and self._head_bytes + size <= self._half:
                 self._head.append(line)
                 self._head_bytes += size
@@ -52,6 +55,7 @@ class TaskLog:
         """Begin with the lines that an earlier attempt wrote."""
         with self._lock:
             self._head.append(text)
+            self._total += len(text)
             self._head_bytes += len(text.encode("utf-8", "backslashreplace"))
 
     def text(self) -> str:
@@ -73,7 +77,33 @@ class TaskLog:
                 return None
             chunk = "".join(self._middle)
             self._middle, self._middle_bytes = [], 0
+            self._gone += len(chunk)
             return chunk
+
+    def since(self, mark: int) -> tuple[int, str]:
+        """Return what was added after the first `mark` characters, and how many there are by now.
+
+        Where some of it has left memory, a line that says so stands in its place.
+        """
+        with self._lock:
+            if mark >= self._total:
+                return self._total, ""
+            late: list[str] = []
+            wanted = self._total - mark
+            for line in reversed(self._tail):
+                if wanted <= 0:
+                    break
+                late.append(line)
+                wanted -= len(line)
+            if wanted <= 0:
+                return self._total, "".join(reversed(late))[-(self._total - mark) :]
+            head, middle, tail = "".join(self._head), "".join(self._middle), "".join(self._tail)
+            gap = f"… {self._gone} characters are in the task's full log …\n" if self._gone else ""
+            if mark < len(head):
+                return self._total, head[mark:] + gap + middle + tail
+            missed = len(head) + self._gone - mark
+            rest = middle + tail
+            return self._total, gap + rest if missed > 0 else rest[-(self._total - mark) :]
 
     def parts(self) -> tuple[str, str, str]:
         """Return head, what is to be stored next, and tail; the chunks that were taken belong after the head."""

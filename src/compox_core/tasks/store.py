@@ -89,11 +89,20 @@ class TaskStore:
 
     # -- records ----------------------------------------------------------------------------------------------------
 
-    def create(self, record: TaskRecord, home: Holder, *, resume: bool, held: bool = True) -> None:
-        """Store a new job: whoever looks for work can find it from then on."""
-        self.adopt(record.task_id, home, resume=resume, held=held)
+    def create(
+        self, record: TaskRecord, home: Holder, *, resume: bool, held: bool = True, contested: bool = False
+    ) -> None:
+        """Store a new job: whoever looks for work can find it from then on.
+
+        Where the id is `contested`, others may be creating a job under it: then one of all succeeds, and the others
+        get ConflictError (`object_exists`).
+        """
+        self.adopt(record.task_id, home, resume=resume, held=held, exclusive=contested)
         try:
             self._records.create(f"record/{record.task_id}", record)
+        except ConflictError:  # that job came, and may have ended, before this one's entry
+            self._store.delete(self._collection, f"queue/{record.task_id}.job")
+            raise
         except BaseException:
             # The record too: a store that fails may have taken it. What cannot be removed now is ended later, by
             # whoever sees to the jobs of this process when it is gone.
@@ -254,10 +263,11 @@ class TaskStore:
         key = f"queue/{task_id}.job"
         return self._note(key, QueueEntry, QueueEntry(home=unknown_process(key), resume=True))
 
-    def adopt(self, task_id: str, home: Holder, *, resume: bool, held: bool = True) -> None:
-        """Say whose a job is."""
+    def adopt(self, task_id: str, home: Holder, *, resume: bool, held: bool = True, exclusive: bool = False) -> None:
+        """Say whose a job is; with `exclusive`, only where nobody has (ConflictError)."""
         entry = QueueEntry(home=home, resume=resume, held=held)
-        self._store.put(self._collection, f"queue/{task_id}.job", entry.model_dump_json().encode())
+        write = self._store.create if exclusive else self._store.put
+        write(self._collection, f"queue/{task_id}.job", entry.model_dump_json().encode())
 
     def drop(self, task_id: str) -> None:
         """Take off the queue whatever lies there of a job: its index object and the claims of all its attempts."""

@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 from litestar import Request, get
 from litestar.params import FromPath, QueryParameter
+from litestar.response.base import ASGIResponse
 
 from compox_core.errors import NotFoundError
 from compox_http import shapes
-from compox_http.documents import Documented, refusals
+from compox_http.documents import NOT_UNDERSTOOD, ZIP_CONTENT, Documented, refusals
+from compox_http.downloads import send_scratch
+from compox_http.requests import whole_number
 from compox_http.service import Service
 
 TAGS = ["algorithms"]
@@ -63,3 +66,31 @@ async def get_algorithm(request: Request[Any, Any, Any], name: FromPath[str], ma
     """One algorithm by its name, whose case does not matter, and its major version."""
     service = Service.of(request)
     return shapes.algorithm(await service.threads.run(service.engine.algorithms.get, name, major))
+
+
+@get(
+    "/algorithm/{name:str}/{major:str}/export",
+    tags=TAGS,
+    summary="Export an algorithm",
+    operation_id="export_algorithm",
+    operation_class=Documented,
+    responses={**ZIP_CONTENT, **refusals(403, 404), **NOT_UNDERSTOOD},
+)
+async def export(
+    request: Request[Any, Any, Any],
+    name: FromPath[str],
+    major: FromPath[str],
+    algorithm_minor_version: Annotated[
+        int | None, QueryParameter(description="The minor version; the latest where it is left out.")
+    ] = None,
+    checkpoint_id: Annotated[
+        str | None, QueryParameter(description="Weights of a training, instead of those shipped.")
+    ] = None,
+) -> ASGIResponse:
+    """The algorithm as a zip that can be deployed again, `pyproject.toml` and all assets included."""
+    service = Service.of(request)
+    number = whole_number("major", major)
+    path = await service.threads.run(
+        service.engine.algorithms.export, name, number, algorithm_minor_version, checkpoint_id=checkpoint_id
+    )
+    return await send_scratch(path, service.threads, media_type="application/zip", name=f"{name}_v{number}")

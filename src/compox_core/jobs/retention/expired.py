@@ -25,7 +25,8 @@ from compox_core.errors import StorageError
 from compox_core.identity import since_boot
 from compox_core.jobs.retention.broom import Broom
 from compox_core.jobs.retention.needs import Pins, read_needs
-from compox_core.storage import FILES, STOP_REQUESTS, ObjectInfo
+from compox_core.storage import FILES, STOP_REQUESTS, SYSTEM, ObjectInfo
+from compox_core.storage.collections import SUBMITS
 from compox_core.storage.expiry import Expiry
 from compox_core.tasks import TaskStore, TaskStores
 
@@ -97,6 +98,13 @@ def sweep_stops(broom: Broom, stores: TaskStores, age: timedelta) -> None:
             broom.ledger.kept(STOP_REQUESTS, "stop requests", "the job has not ended")
         else:
             broom.delete(STOP_REQUESTS, [info], "stop requests")
+
+
+def sweep_promises(broom: Broom, age: timedelta) -> None:
+    """Remove what clients' own ids of executions mean, where that is older than the records of executions may be."""
+    old = [info for info in broom.store.list(SYSTEM, SUBMITS) if info.modified < broom.now - age]
+    for info in broom.each(old):
+        broom.delete(SYSTEM, [info], "ids of submits")
 
 
 def by_job(listed: Iterable[ObjectInfo], wanted: Container[str] | None = None) -> dict[str, list[ObjectInfo]]:

@@ -10,6 +10,7 @@ from compox_core.errors import NotFoundError, StorageError
 from compox_core.identity import time_of
 from compox_core.records import TaskRecord
 from compox_core.storage import ObjectInfo
+from compox_core.storage.files import file_of
 from compox_core.tasks import TaskStore, TaskStores
 
 Pins = Callable[[], Collection[str]]
@@ -34,11 +35,12 @@ class Needs:
 
     def why(self, info: ObjectInfo) -> str | None:
         """Return why a file is kept; None where nobody needs it."""
-        if info.key in self.by_jobs:
+        file_id = file_of(info.key)
+        if file_id in self.by_jobs:
             return "a job that has not ended names it"
-        if info.key in self.pinned:
+        if file_id in self.pinned:
             return "it is pinned"
-        if info.key in self.fresh:
+        if file_id in self.fresh:
             return "the job that gave it ended lately"
         if self.since is not None and info.modified >= self.since:
             return "a job that runs may have stored it"

@@ -12,13 +12,13 @@ from compox_core.identity import utc_now
 from compox_core.jobs.retention.ages import ages, tell
 from compox_core.jobs.retention.algorithms import collect_algorithms
 from compox_core.jobs.retention.broom import Broom, Progress
-from compox_core.jobs.retention.expired import sweep_files, sweep_records, sweep_stops
+from compox_core.jobs.retention.expired import sweep_files, sweep_promises, sweep_records, sweep_stops
 from compox_core.jobs.retention.leftovers import remove_notes, remove_signs
 from compox_core.jobs.retention.machine import clear_machine
 from compox_core.jobs.retention.needs import Pins
 from compox_core.jobs.retention.report import Report
 from compox_core.settings.models import Storage
-from compox_core.storage import FILES, STOP_REQUESTS, ObjectStore
+from compox_core.storage import EXECUTIONS, FILES, STOP_REQUESTS, ObjectStore
 from compox_core.tasks import TaskStores
 
 _CACHE_LIMIT = 16 << 20  # bytes of JSON
@@ -97,6 +97,7 @@ class Retention:
             partial(sweep_files, broom, self._stores, kept[FILES], self._pins),
             *(partial(sweep_records, broom, store, age) for store, age in records),
             partial(sweep_stops, broom, self._stores, kept[STOP_REQUESTS]),
+            partial(sweep_promises, broom, kept[EXECUTIONS]),
         ]
 
     def _run(self, broom: Broom, steps: list[Callable[[], None]]) -> Report:

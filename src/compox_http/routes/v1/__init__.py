@@ -1,0 +1,5 @@
+"""The routes of `/api/v1`: for clients that are written today."""
+
+from compox_http.routes.v1 import algorithms, events, executions, files
+
+__all__ = ["algorithms", "events", "executions", "files"]
