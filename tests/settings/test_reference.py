@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from compox_core.settings import Settings
-from compox_core.settings.keys import models_in
+from compox_core.settings.keys import DECIDING, described, models_in
+from tools.settings_reference import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "settings.md"
-DECIDING = ("provider", "executor")  # which member of a union it is
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -50,15 +50,37 @@ def written(default: Any) -> str:
     return json.dumps(default) if default is None or isinstance(default, bool | int | float) else "required"
 
 
+def test_the_tables_are_those_of_the_models() -> None:
+    """The page is what the tool would write; where it is not, `python tools/settings_reference.py` mends it."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text
+
+
+def test_every_key_says_what_it_means() -> None:
+    """No key is without a description, and each is a sentence."""
+    for key, model in sections(Settings):
+        meanings = described(model)
+        for name, field in model.model_fields.items():
+            if name not in DECIDING and not list(models_in(field.annotation)):
+                assert meanings[name].endswith((".", "…")), f"{key}{name}"
+
+
+def sections(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, type[BaseModel]]]:
+    yield prefix, model
+    for name, field in model.model_fields.items():
+        for inner in models_in(field.annotation):
+            yield from sections(inner, f"{prefix}{name}.")
+
+
 def test_every_key_is_in_the_reference_with_its_default() -> None:
     """No key is missing on the page, none is invented, and the defaults are the true ones."""
-    page = rows()
+    shown = rows()
     known: dict[str, set[str]] = {}
     for key, default in keys(Settings):
         known.setdefault(key, set()).add(written(default))
-    assert page.pop("storage.backend_settings.provider") == {"local"}
-    assert page.pop("inference.backend_settings.executor") == {"auto"}
-    assert page == known
+    assert shown.pop("storage.backend_settings.provider") == {"local"}
+    assert shown.pop("inference.backend_settings.executor") == {"auto"}
+    assert shown == known
 
 
 def ranges() -> Iterator[tuple[str, str, dict[str, str]]]:
