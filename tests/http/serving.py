@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -92,12 +93,12 @@ def settings_for(kind: str, folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def served(engine: Engine) -> Iterator[str]:
+def served(engine: Engine, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve an engine at a free port, and give its URL."""
     listener = bind("127.0.0.1", 0)
-    url = url_of(listener)
+    url = url_of(listener, secure=tls is not None)
     listening = threading.Event()
-    server = make_server(create_app(engine), listening.set)
+    server = make_server(create_app(engine), listening.set, tls)
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     assert listening.wait(30)

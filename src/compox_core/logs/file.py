@@ -80,13 +80,11 @@ class LogFile:
     def _put(self, data: bytes) -> None:
         assert self._descriptor is not None
         view = memoryview(b"\n" + data if self._torn else data)
-        self._torn = False
-        whole = len(view)
         while view:
             written = os.write(self._descriptor, view)
             self._size += written
             view = view[written:]
-            self._torn = 0 < len(view) < whole
+            self._torn = len(view) > 0  # a line may be cut off here: the next one is to begin at the margin
 
     def _put_aside(self) -> None:
         if os.getpid() != self._pid:

@@ -1,0 +1,1 @@
+"""Tests of where log lines go and what stands in them."""
