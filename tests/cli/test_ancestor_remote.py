@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from compox_core.algorithms.shelves import HIGHEST_MINOR
 from compox_core.engine import Engine
 from compox_core.errors import NotFoundError
 from compox_core.records import AlgorithmRecord
+from compox_core.storage import DEPLOYS
 from tests.cli.conftest import Shell
 from tests.engine.authors import image_runner, write_algorithm
 from tests.http.serving import ENDLESS, served
@@ -112,15 +114,20 @@ def test_a_queued_deploy_need_not_be_followed(old_shell: Shell, server: list[str
     assert engine.deploys.wait(body["deploy_id"], 30).status == "COMPLETED"
 
 
-def test_a_queued_deploy_that_fails_is_a_failure(old_shell: Shell, server: list[str], mine: Path) -> None:
-    """What is wrong only where the package meets the store: there is no number left for the version."""
-    write_algorithm(mine, RETURNS, name="mine", version=f"1.{HIGHEST_MINOR}")
-    assert old_shell("deploy-local", mine, *server).exit_code == 0
-    (mine / "Runner.py").write_text(image_runner("return data * 2"), "utf-8")
-    done = old_shell("deploy-local", mine, "--async", *server)
-    assert done.exit_code == 1
-    assert bodies(done.stdout)[-1]["status"] == "FAILED"
-    assert "ended FAILED" in done.stderr and "Traceback" not in done.stderr
+def test_a_queued_deploy_that_fails_is_a_failure(server: list[str], engine: Engine, home: Path, mine: Path) -> None:
+    """Its package goes while it waits behind a run, so that the job has nothing to deploy."""
+    engine.deploy(write_served(home / "endless", "endless", ENDLESS, kind="Generic"))
+    busy = engine.submit("endless", {"data": 1.0})
+    words = [sys.executable, "-c", "from compox_cli.main import compox; compox()", "deploy-local", mine, "--async"]
+    with subprocess.Popen([*words, *server], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        record = engine.deploys.get(json.loads(process.stdout.readline())["deploy_id"])
+        engine.store.delete(DEPLOYS, record.package_key)
+        busy.stop()
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert bodies(out)[-1]["status"] == "FAILED"
+    assert "ended FAILED" in err and "Traceback" not in err
 
 
 def test_a_queued_deploy_that_takes_too_long_is_a_failure(
