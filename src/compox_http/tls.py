@@ -33,8 +33,11 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
     key = _present(settings, KEY)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _holds(CERTIFICATE, certificate, "CERTIFICATE-----")
-    _holds(*((CERTIFICATE, certificate) if key is None else (KEY, key)), "PRIVATE KEY-----")
+    _holds(CERTIFICATE, certificate, "certificate")
+    if key is None:
+        _holds(CERTIFICATE, certificate, "private key", f", and ssl.{KEY} names no other file")
+    else:
+        _holds(KEY, key, "private key")
     _load(context, certificate, key)
     return context
 
@@ -51,13 +54,13 @@ def _present(settings: Settings, name: str) -> Path | None:
     return path
 
 
-def _holds(name: str, path: Path, mark: str) -> None:
+def _holds(name: str, path: Path, what: str, so: str = "") -> None:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise _invalid(name, path, f"cannot be read: {error.strerror or error}") from error
-    if mark.encode() not in content:
-        raise _invalid(name, path, f"holds no PEM block with 'BEGIN {mark.rstrip('-')}'")
+    if f"{what.upper()}-----".encode() not in content:
+        raise _invalid(name, path, f"holds no {what} in the form PEM{so}")
 
 
 def _load(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:

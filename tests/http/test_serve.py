@@ -44,6 +44,12 @@ def running(arguments: Sequence[str]) -> Iterator[tuple[subprocess.Popen[str], s
         process.communicate()
 
 
+def end(process: subprocess.Popen[str]) -> str:
+    """Ask a server to end, wait until it has, and return what it said on stderr."""
+    process.send_signal(signal.CTRL_BREAK_EVENT if sys.platform == "win32" else signal.SIGTERM)
+    return process.communicate(timeout=60)[1]
+
+
 def run(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
     """Run a command that ends by itself."""
     return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60)
