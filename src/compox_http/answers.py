@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any, TypeVar
 
 from litestar import Request, Response
@@ -14,11 +15,13 @@ from compox_core.errors import CompoxError
 from compox_http.access import shown_path
 from compox_http.errors import body_of, http_body, internal_body, status_of, validation_body
 from compox_http.request_ids import with_request_id
-from compox_http.requests import RequestInvalid
+from compox_http.requests import RequestInvalid, query_issue
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_MISSING = re.compile(r"Missing required query parameter '([^']*)'")  # which the framework says in words only
 
 
 class JsonResponse(Response[T]):
@@ -48,9 +51,12 @@ def _invalid(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 def _query_invalid(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     assert isinstance(error, ValidationException)
+    missing = _MISSING.match(error.detail)
+    if missing is not None:
+        return _error(validation_body([query_issue("missing", missing[1], "Field required", None)]), 422)
     extra = error.extra if isinstance(error.extra, list) else []
     issues = [
-        {"type": "value_error", "loc": ["query", entry.get("key", "")], "msg": entry.get("message", ""), "input": None}
+        query_issue("value_error", entry.get("key", ""), entry.get("message", ""), None)
         for entry in extra
         if isinstance(entry, dict)
     ]

@@ -14,6 +14,7 @@ from compox_http.access import Access
 from compox_http.answers import HANDLERS, JsonResponse
 from compox_http.cors import Cors
 from compox_http.documents import OPENAPI
+from compox_http.origins import Origins
 from compox_http.routes import algorithms, benchmarks, deploys, description, executions, files, health, root, v1
 from compox_http.service import Service
 
@@ -35,6 +36,7 @@ V0: list[ControllerRouterHandler] = [
     deploys.deploy_local,
     deploys.deploy_local_async,
     deploys.show,
+    deploys.show_named,
     deploys.remove,
 ]
 V1: list[ControllerRouterHandler] = [
@@ -85,5 +87,5 @@ def create_app(engine: Engine) -> Litestar:
         logging_config=None,
     )
     # Around the framework's own handler, where also what matches no route comes through.
-    app.asgi_handler = Access(Cors(app.asgi_handler, engine.settings.middleware))
+    app.asgi_handler = Access(Cors(Origins(app.asgi_handler, engine.settings.middleware), engine.settings.middleware))
     return app

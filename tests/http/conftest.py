@@ -12,15 +12,18 @@ from compox_core.engine import Engine
 from tests.http.serving import Wire, deploy_all, hdf5_bytes, image, served, settings_for
 
 
-@pytest.fixture(scope="module", params=["memory", "local"])
+@pytest.fixture(scope="module", params=["memory", "local", pytest.param("s3", marks=pytest.mark.s3)])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """An engine with the test algorithms, on a store in memory and in a folder."""
+    """An engine with the test algorithms, on a store in memory, in a folder, and on a real S3 server."""
     folder = tmp_path_factory.mktemp("served")
     scratch = folder / "scratch"
     scratch.mkdir()
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))  # a folder where nobody else leaves anything
-    engine = Engine(settings_for(request.param, folder / "store"))
+    s3 = request.getfixturevalue("s3_server") if request.param == "s3" else None
+    settings = settings_for(request.param, folder / "store", s3)
+    settings["deploy"] = {"allowed_roots": [str(folder / "algorithms")]}
+    engine = Engine(settings)
     try:
         deploy_all(engine, folder / "algorithms")
         yield engine

@@ -17,6 +17,7 @@ import numpy as np
 from compox_core.engine import Engine
 from compox_http.app import create_app
 from compox_http.serving import bind, make_server, url_of
+from tests.servers import S3Server
 
 API = "/api/v0"
 
@@ -54,6 +55,15 @@ class Runner(Image2ImageRunner):
         raise ValueError("no such pixel")
 """
 
+MEASURED = """
+from compox_core.runners import BaseRunner
+
+class Runner(BaseRunner):
+    def benchmark(self, args=None):
+        self.log_message("measuring")
+        return {"seconds": 0.25, "sizes": [1, 2]}
+"""
+
 FACTOR = """
 [[tool.compox.additional_parameters]]
 name = "factor"
@@ -81,13 +91,18 @@ def deploy_all(engine: Engine, folder: Path) -> None:
     engine.deploy(write_algorithm(folder / "double", "double", DOUBLE, extra=tags + FACTOR))
     engine.deploy(write_algorithm(folder / "endless", "endless", ENDLESS, kind="Generic"))
     engine.deploy(write_algorithm(folder / "broken", "broken", BROKEN, extra='tags = ["scale"]'))
+    engine.deploy(write_algorithm(folder / "measured", "measured", MEASURED, kind="Generic", extra='tags = ["own"]'))
 
 
-def settings_for(kind: str, folder: Path) -> dict[str, Any]:
-    """Return settings for a `memory` store, or a `local` one in `folder`, with four worker threads."""
-    place = {"path": str(folder)} if kind == "local" else {}
+def settings_for(kind: str, folder: Path, s3: S3Server | None = None) -> dict[str, Any]:
+    """Return settings for a `memory` store, a `local` one in `folder` or an `s3` one, with four worker threads."""
+    place: dict[str, Any] = {"provider": kind}
+    if kind == "local":
+        place["path"] = str(folder)
+    if s3 is not None:
+        place = {"provider": "fsspec", "url": s3.url(), "options": s3.options}
     return {
-        "storage": {"backend_settings": {"provider": kind, **place}},
+        "storage": {"backend_settings": place},
         "inference": {"backend_settings": {"executor": "threads", "worker_number": 4}},
     }
 

@@ -35,7 +35,7 @@ def test_an_unknown_route_is_http_404(wire: Wire, path: str) -> None:
     [
         ("GET", "/files", "POST"),
         ("PUT", "/files/x", "GET"),
-        ("HEAD", "/files/x", "GET"),
+        ("HEAD", "/executions/x", "GET"),
         ("POST", "/executions/x", "GET"),
         ("GET", "/executions/x/stop", "POST"),
         ("DELETE", "/algorithm/all", "GET"),
@@ -103,28 +103,70 @@ def test_a_trailing_slash_does_no_harm(wire: Wire) -> None:
     assert wire.http.get(f"{API}/algorithm/all/", follow_redirects=True).status_code == 200
 
 
+ROUTES = {
+    "/": "get",
+    "/livez": "get",
+    "/readyz": "get",
+    "/api/v0/algorithm/all": "get",
+    "/api/v0/algorithm/{name}/{major}": "get",
+    "/api/v0/algorithm/{name}/{major}/export": "get",
+    "/api/v0/benchmark-algorithm": "post",
+    "/api/v0/benchmarks/{benchmark_id}": "get",
+    "/api/v0/deploy/algorithm/{algorithm_id}": "delete",
+    "/api/v0/deploy/local": "post",
+    "/api/v0/deploy/local-async": "post",
+    "/api/v0/deploy/{deploy_id}": "get",
+    "/api/v0/execute-algorithm": "post",
+    "/api/v0/executions/{execution_id}": "get",
+    "/api/v0/executions/{execution_id}/stop": "post",
+    "/api/v0/files": "post",
+    "/api/v0/files/{file_id}": "delete get head",
+    "/api/v1/algorithms": "post",
+    "/api/v1/benchmarks/{benchmark_id}/events": "get",
+    "/api/v1/deploys/{deploy_id}/events": "get",
+    "/api/v1/executions": "get post",
+    "/api/v1/executions/{execution_id}": "get put",
+    "/api/v1/executions/{execution_id}/events": "get",
+    "/api/v1/files/{object_name}": "delete",
+    "/api/v1/files/{object_name}/content": "get head put",
+    "/api/v1/files/{object_name}/download-url": "get",
+    "/api/v1/files/{object_name}/upload-url": "get",
+}
+
+
 def test_the_interface_describes_itself(wire: Wire) -> None:
-    """OpenAPI names every route, its body and its errors."""
-    document = wire.http.get("/schema/openapi.json").json()
+    """OpenAPI names every route, its body and its errors; what is hidden on purpose is not there."""
+    document = wire.http.get("/openapi.json").json()
     assert (document["info"]["title"], document["info"]["version"]) == ("compox", __version__)
-    assert {(path, method) for path, item in document["paths"].items() for method in item} == {
-        ("/", "get"),
-        ("/api/v0/files", "post"),
-        ("/api/v0/files/{file_id}", "get"),
-        ("/api/v0/files/{file_id}", "delete"),
-        ("/api/v0/execute-algorithm", "post"),
-        ("/api/v0/executions/{execution_id}", "get"),
-        ("/api/v0/executions/{execution_id}/stop", "post"),
-        ("/api/v0/algorithm/all", "get"),
-        ("/api/v0/algorithm/{name}/{major}", "get"),
-    }
+    assert {path: " ".join(sorted(item)) for path, item in document["paths"].items()} == ROUTES
     execute = document["paths"]["/api/v0/execute-algorithm"]["post"]
     [content] = execute["requestBody"]["content"].values()
     assert content["schema"]["required"] == ["algorithm_id", "input_dataset_ids"]
     assert content["example"]["algorithm_id"]
-    assert set(execute["responses"]) == {"200", "404", "422"}
+    assert set(execute["responses"]) == {"200", "403", "404", "422"}
     assert "schema" in document["components"] or "schemas" in document["components"]
-    assert wire.http.get("/schema").status_code == 200
+
+
+def test_every_operation_is_named_explained_and_shown_by_examples(wire: Wire) -> None:
+    """A summary, a description, a name of its own; an example of each part of its path and of its JSON body."""
+    document = wire.http.get("/openapi.json").json()
+    operations = [each for item in document["paths"].values() for each in item.values()]
+    assert len({each["operationId"] for each in operations}) == len(operations)
+    for each in operations:
+        assert each["summary"] and each["description"], each["operationId"]
+        for parameter in each.get("parameters", []):
+            assert parameter["in"] != "path" or "example" in parameter, (each["operationId"], parameter["name"])
+        json_body = each.get("requestBody", {}).get("content", {}).get("application/json")
+        assert json_body is None or "example" in json_body, each["operationId"]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_pages_show_the_interface(wire: Wire, path: str) -> None:
+    """HTML that names the document's title."""
+    answer = wire.http.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "compox" in answer.text
 
 
 @pytest.mark.parametrize(

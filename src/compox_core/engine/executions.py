@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compox_core.engine.algorithms import no_checkpoint
-from compox_core.engine.submits import submit_once
+from compox_core.engine.submits import promised_id, submit_once
 from compox_core.engine.tasks import Tasks
 from compox_core.errors import InvalidInputError, NotFoundError
 from compox_core.identity import new_id
@@ -30,6 +30,16 @@ class Executions(Tasks[ExecutionRecord]):
             submit=lambda execution_id: self._submit(request, execution_id, contested=True),
             load=self.get,
         )
+
+    def named(self, execution_id: str) -> ExecutionRecord:
+        """Return a record by its id, or by the id that the client gave its submit. Raises NotFoundError."""
+        try:
+            return self.get(execution_id)
+        except NotFoundError:
+            promised = promised_id(self._bench.store, execution_id)
+            if promised is None:
+                raise
+        return self.get(promised)
 
     def submit(self, request: ExecutionRequest) -> ExecutionRecord:
         """Check a request, record it and queue it; return the record as it was accepted.

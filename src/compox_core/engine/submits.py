@@ -59,7 +59,7 @@ def submit_once(
             code="invalid_client_id",
             details={"client_id": client_id[:200]},
         )
-    key = SUBMITS + hashlib.sha256(client_id.encode()).hexdigest()
+    key = _key(client_id)
     asked = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
     mine = Promise(task_id=new_id(), request=asked)
     try:
@@ -87,6 +87,17 @@ def submit_once(
     except (InvalidInputError, NotFoundError):
         store.delete(SYSTEM, key)  # nothing was submitted, and a better request may follow under this id
         raise
+
+
+def promised_id(store: ObjectStore, client_id: str) -> str | None:
+    """Return which job a client's id means; None where it means none."""
+    if not _CLIENT_ID.fullmatch(client_id) or not store.exists(SYSTEM, _key(client_id)):
+        return None
+    return _read(store, _key(client_id)).task_id
+
+
+def _key(client_id: str) -> str:
+    return SUBMITS + hashlib.sha256(client_id.encode()).hexdigest()
 
 
 def _theirs(promise: Promise, load: Callable[[str], R]) -> R:

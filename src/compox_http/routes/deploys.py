@@ -105,6 +105,13 @@ async def show(request: Request[Any, Any, Any], deploy_id: FromPath[str]) -> sha
     return shapes.deploy(await service.latest(service.engine.deploys, deploy_id))
 
 
+@get(["/deploy/local", "/deploy/local-async", "/deploy/algorithm"], include_in_schema=False)
+async def show_named(request: Request[Any, Any, Any]) -> shapes.Deploy:
+    """The record of a deploy whose id is the name of another route; there is none."""
+    service = Service.of(request)
+    return shapes.deploy(await service.latest(service.engine.deploys, request.url.path.rpartition("/")[2]))
+
+
 @delete(
     "/deploy/algorithm/{algorithm_id:str}",
     status_code=200,
@@ -112,7 +119,7 @@ async def show(request: Request[Any, Any, Any], deploy_id: FromPath[str]) -> sha
     summary="Remove an algorithm, or one minor version of it",
     operation_id="remove_algorithm",
     operation_class=Documented,
-    responses=refusals(400, 404),
+    responses=refusals(400, 403, 404),
 )
 async def remove(
     request: Request[Any, Any, Any],

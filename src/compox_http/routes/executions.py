@@ -24,7 +24,7 @@ TAGS = ["executions"]
     summary="Run an algorithm",
     operation_id="execute_algorithm",
     operation_class=ExecuteRequest,
-    responses={**refusals(404), **NOT_UNDERSTOOD},
+    responses={**refusals(403, 404), **NOT_UNDERSTOOD},
 )
 async def execute(request: Request[Any, Any, Any]) -> shapes.ExecutionCreated:
     """Check what is asked and answer with an execution id at once; the run goes on behind it."""
@@ -55,7 +55,7 @@ async def show(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> 
     summary="Stop an execution",
     operation_id="stop_execution",
     operation_class=Documented,
-    responses=refusals(400, 404),
+    responses=refusals(400, 403, 404),
 )
 async def stop(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> shapes.Message:
     """Ask an execution to stop; it may be asked again. One that has ended cannot be stopped (400)."""
@@ -86,6 +86,7 @@ async def show_all(request: Request[Any, Any, Any]) -> Stream:
     summary="Delete all execution records",
     operation_id="delete_all_executions",
     operation_class=Documented,
+    responses=refusals(403),
     include_in_schema=False,
 )
 async def remove_all(request: Request[Any, Any, Any]) -> shapes.Message:
@@ -102,7 +103,7 @@ async def remove_all(request: Request[Any, Any, Any]) -> shapes.Message:
     summary="Delete an execution record",
     operation_id="delete_execution",
     operation_class=Documented,
-    responses=refusals(400),
+    responses=refusals(400, 403),
     include_in_schema=False,
 )
 async def remove(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> shapes.Message:

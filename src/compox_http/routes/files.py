@@ -33,7 +33,7 @@ TAGS = ["files"]
     summary="Upload an HDF5 file",
     operation_id="upload_file",
     operation_class=FileUpload,
-    responses={**refusals(413), **NOT_UNDERSTOOD},
+    responses={**refusals(403, 413), **NOT_UNDERSTOOD},
     request_max_body_size=None,
 )
 async def upload(request: Request[Any, Any, Any]) -> FileCreated | ASGIResponse:
@@ -67,7 +67,7 @@ async def download(request: Request[Any, Any, Any], file_id: FromPath[str]) -> A
     summary="Delete a file",
     operation_id="delete_file",
     operation_class=Documented,
-    responses=refusals(404),
+    responses=refusals(403, 404),
 )
 async def remove(request: Request[Any, Any, Any], file_id: FromPath[str]) -> Message:
     """Remove a file from the store."""

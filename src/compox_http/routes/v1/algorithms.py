@@ -24,7 +24,7 @@ TAGS = ["algorithms"]
     summary="Deploy an algorithm",
     operation_id="deploy_algorithm",
     operation_class=ZipUpload,
-    responses={**refusals(400, 413), **NOT_UNDERSTOOD},
+    responses={**refusals(400, 403, 413), **NOT_UNDERSTOOD},
     request_max_body_size=None,
 )
 async def deploy(

@@ -29,7 +29,10 @@ async def executions(request: Request[Any, Any, Any], execution_id: FromPath[str
     last `end` with the record; the stream ends there. `Last-Event-ID` brings what was missed; where that is too much,
     `record` comes again. A comment comes every 15 s in which there is nothing to say."""
     service = Service.of(request)
-    return await event_stream(request, service.feeds, service.engine.executions, execution_id)
+    executions = service.engine.executions
+    if executions.live(execution_id) is None:
+        execution_id = (await service.threads.run(executions.named, execution_id)).execution_id
+    return await event_stream(request, service.feeds, executions, execution_id)
 
 
 @get(

@@ -31,7 +31,7 @@ Wait = Annotated[
     summary="Run an algorithm, and wait for it",
     operation_id="submit_execution",
     operation_class=ExecuteRequest,
-    responses={**refusals(404), **NOT_UNDERSTOOD},
+    responses={**refusals(403, 404), **NOT_UNDERSTOOD},
 )
 async def submit(request: Request[Any, Any, Any], wait: Wait = 0.0) -> ExecutionRecord:
     """The record as it is when the run has ended, or when the time to wait is over; the run goes on behind it."""
@@ -42,22 +42,23 @@ async def submit(request: Request[Any, Any, Any], wait: Wait = 0.0) -> Execution
 
 
 @put(
-    "/executions/{client_id:str}",
+    "/executions/{execution_id:str}",
     status_code=200,
     tags=TAGS,
     summary="Run an algorithm once, however often this is asked",
     operation_id="submit_execution_once",
     operation_class=ExecuteRequest,
-    responses={201: created(ExecutionRecord), **refusals(404, 409), **NOT_UNDERSTOOD},
+    responses={201: created(ExecutionRecord), **refusals(403, 404, 409), **NOT_UNDERSTOOD},
 )
 async def submit_once(
-    request: Request[Any, Any, Any], client_id: FromPath[str], wait: Wait = 0.0
+    request: Request[Any, Any, Any], execution_id: FromPath[str], wait: Wait = 0.0
 ) -> Response[ExecutionRecord]:
-    """The client chooses `client_id`, and may repeat the request when it did not hear the answer: the run is submitted
-    once (201), and then shown (200). Another request under the same id is refused (409)."""
+    """The client chooses the id, and may repeat the request when it did not hear the answer: the run is submitted
+    once (201), and then shown (200). Another request under the same id is refused (409). The record has an id of the
+    server's as well; both name it under `/api/v1/executions`."""
     wanted = parse_execute(await request.body())
     service = Service.of(request)
-    record, created = await service.threads.run(service.engine.executions.submit_once, client_id, wanted)
+    record, created = await service.threads.run(service.engine.executions.submit_once, execution_id, wanted)
     record = await _waited(service, record, wait)
     return JsonResponse(record, status_code=201 if created else 200, media_type="application/json")
 
@@ -71,9 +72,11 @@ async def submit_once(
     responses=refusals(404),
 )
 async def show(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> ExecutionRecord:
-    """The record as it is now; times are UTC (ISO 8601)."""
+    """The record as it is now; times are UTC (ISO 8601). The id may be the one that the client chose."""
     service = Service.of(request)
-    return await service.latest(service.engine.executions, execution_id)
+    executions = service.engine.executions
+    live = executions.live(execution_id)
+    return live or await service.threads.run(executions.named, execution_id)
 
 
 @get(

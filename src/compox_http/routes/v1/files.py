@@ -121,7 +121,7 @@ async def get_content(
     summary="Delete a file by its name",
     operation_id="delete_named_file",
     operation_class=Documented,
-    responses=refusals(404),
+    responses=refusals(403, 404),
 )
 async def remove(request: Request[Any, Any, Any], object_name: FromPath[str]) -> Message:
     """Remove a file from the store."""
