@@ -72,7 +72,7 @@ def _log(scope: HTTPScope, answer: _Answer, seconds: float) -> None:
     client = scope["client"]
     logger.info(
         "%s %s %s %d bytes %.4f s from %s",
-        *(shown(method), path, _end(answer), answer.bytes, seconds, f"{client[0]}:{client[1]}" if client else "-"),
+        *(method, path, _end(answer), answer.bytes, seconds, f"{client[0]}:{client[1]}" if client else "-"),
         extra={"noise": _NOISE.fullmatch(f"{method} {scope['path']}") is not None},
     )
 

@@ -79,7 +79,8 @@ class Sink(logging.Handler):
             return
         self._waiting.append(line)
         self._size += len(line)
-        self._wake.set()
+        if not self._wake.is_set():  # which costs less than to set it again
+            self._wake.set()
 
     def flush(self) -> None:
         """Wait until what was taken is written, 5 seconds at most."""
