@@ -76,7 +76,7 @@ def _fitting(lower: Mapping[Any, Any], upper: Mapping[Any, Any], models: list[ty
 def _holds(values: Any, key: str) -> bool:
     for part in key.split("."):
         if not isinstance(values, Mapping):
-            return False
+            return True  # the rest is a place in this value
         if part not in values:
             return False
         values = values[part]

@@ -78,7 +78,7 @@ class Logging(Section):
     format: Literal["text", "json"] = "text"
     """How a line of the console and of the log file looks: `text` is for people, `json` one JSON object a line."""
     rotate_mb: Amount = 8
-    """At how many megabytes (of 10^6 bytes) the log file is set aside and another one begun."""
+    """At how many megabytes (of 1024² bytes) the log file is set aside and another one begun."""
     keep_days: Days = 10
     """For how many days log files that were set aside are kept."""
 
