@@ -46,7 +46,7 @@ class UndeployedEngine(Engine):
 
     def _assemble(self) -> Any:
         store = _AssetsInPlace({asset.sha256: asset.path for asset in self._package.assets.values()})
-        return self._wire(store, _OneVersion(store, self.version))
+        return self._wire(self.settings, store, _OneVersion(store, self.version))
 
     def active(self) -> list[LiveTask]:
         """Return the runs that go on."""
