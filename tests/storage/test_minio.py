@@ -256,3 +256,15 @@ def test_an_endpoint_that_is_no_url_is_told(values: dict[str, Any], endpoint: st
 def test_nothing_is_started_unasked(backend: dict[str, Any]) -> None:
     """Only `minio` with `start_instance` starts anything."""
     assert start_minio(made(backend)) is None
+
+
+@SCRIPTS
+def test_one_that_ends_later_is_told(settings: Settings, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log says that the store is away when it ends by itself."""
+    found = started(settings)
+    [reader] = [thread for thread in threading.enumerate() if thread.name == "compox-minio"]
+    os.kill(starts(tmp_path)[0]["pids"][0], signal.SIGKILL)
+    reader.join(60)
+    found.close()
+    [told] = [record for record in caplog.records if "ended with exit status 137" in record.getMessage()]
+    assert (told.name, told.levelname) == ("compox_core.minio", "ERROR")
