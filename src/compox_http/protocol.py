@@ -39,6 +39,7 @@ class Protocol(HttpToolsProtocol):
         self._unheard = 0  # bytes received since the last that meant something: part of a head, or of a trailer
         self._due = math.inf  # when the bytes that are awaited must have come
         self._upgrading = False
+        self._unasked = False  # the client waits to be asked for the body
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -94,18 +95,27 @@ class Protocol(HttpToolsProtocol):
         self._upgrading = self.parser.should_upgrade()
         if not self._upgrading:
             self._heard(self.body_seconds)
+            self._unasked = self.expect_100_continue
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of the body."""
         self._heard(self.body_seconds)
+        self._unasked = False
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request's body; nothing is awaited then."""
         if not self._upgrading:
             self._heard(math.inf)
+            self._unasked = False
             super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, unless this one's body was never asked for: nobody knows whether it comes."""
+        super().on_response_complete()
+        if self._unasked:
+            self.transport.close()
 
     def _heard(self, seconds: float) -> None:
         self._unheard = 0

@@ -24,17 +24,23 @@ SHUTDOWN_SECONDS = 10
 
 
 class Server(uvicorn.Server):
-    """A server that tells when it listens."""
+    """A server that tells when it listens, and when it is about to end."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None], ending: Callable[[], None]) -> None:
         super().__init__(config)
         self._listening = listening
+        self._ending = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start the application, listen, and tell so."""
         await super().startup(sockets)
         if self.started:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more requests, let those under way end, and end; streams without an end are ended first."""
+        self._ending()
+        await super().shutdown(sockets)
 
 
 def make_server(
@@ -53,7 +59,7 @@ def make_server(
     )
     config.load()
     config.ssl = tls  # its own options would read the files once more, and take TLS of any age
-    return Server(config, listening)
+    return Server(config, listening, app.state.service.feeds.close)
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import psutil
@@ -219,3 +220,18 @@ def test_many_clients_leave_no_trace(wire: Wire, engine: Engine, tmp_path: Path)
     eventually(lambda: not scratch_files(engine))
     now = process.num_fds if hasattr(process, "num_fds") else process.num_handles
     eventually(lambda: now() <= before + 16)  # both ends of connections that the client keeps; 30 were held
+
+
+def test_a_body_that_was_never_asked_for_ends_the_connection(wire: Wire) -> None:
+    """Else the next request would be taken for it."""
+    place = urlsplit(wire.url)
+    head = (
+        f"POST {API}/files HTTP/1.1\r\nhost: {place.netloc}\r\ncontent-length: 100000\r\n"
+        "expect: 100-continue\r\nx-content-sha256: none\r\n\r\n"
+    )
+    with socket.create_connection((place.hostname, place.port or 80), timeout=30) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    assert answer.startswith(b"HTTP/1.1 422")

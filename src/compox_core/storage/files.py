@@ -312,6 +312,11 @@ def file_of(key: str) -> str:
     return key.removeprefix(NAMED).removeprefix(HASHES)
 
 
+def is_note(key: str) -> bool:
+    """Return whether an object of `data-store` is no file, but says something about one."""
+    return key.startswith((HASHES, CONTENTS))
+
+
 def _keys(file_id: str) -> list[str]:
     """Return where a file of this name may lie; nowhere where it cannot be the name of any."""
     found = [file_id] if _ID.fullmatch(file_id) else []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 from collections import deque
 from typing import Any
-
-from pydantic_core import to_json
 
 MOST_EVENTS = 1000
 MOST_BYTES = 128 * 1024
@@ -77,9 +76,12 @@ class Buffer:
 
 
 def encoded(event: str, data: dict[str, Any], event_id: str | None) -> bytes:
-    """Return an event as it goes over the wire (HTML Standard, section 9.2): JSON on one line."""
+    """Return an event as it goes over the wire (HTML Standard, section 9.2): JSON on one line.
+
+    It is ASCII, since some readers take other characters of Unicode for the end of a line.
+    """
     head = f"id: {event_id}\n" if event_id else ""
-    return f"{head}event: {event}\ndata: ".encode() + to_json(data, inf_nan_mode="null") + b"\n\n"
+    return f"{head}event: {event}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode("ascii")
 
 
 def _settle(waiter: asyncio.Future[bool], value: bool) -> None:

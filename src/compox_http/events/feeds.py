@@ -24,6 +24,7 @@ class Feeds:
         self._feeds: dict[str, Feed] = {}
         self._opening: dict[str, asyncio.Lock] = {}
         self._idle: dict[str, asyncio.TimerHandle] = {}
+        self._closed = False
 
     @asynccontextmanager
     async def following(self, tasks: Tasks[Any], task_id: str) -> AsyncIterator[Feed]:
@@ -48,7 +49,8 @@ class Feeds:
             return feed.buffer.ended
 
     def close(self) -> None:
-        """End all feeds, and with them the streams of their followers."""
+        """End all feeds, and with them the streams of their followers; those that come later end at once."""
+        self._closed = True
         for timer in self._idle.values():
             timer.cancel()
         for feed in self._feeds.values():
@@ -65,6 +67,8 @@ class Feeds:
                     feed = Feed(tasks, task_id, self._threads)
                     await feed.begin()
                     self._feeds[key] = feed
+                    if self._closed:
+                        feed.close()
         finally:
             self._opening.pop(key, None)
         timer = self._idle.pop(key, None)

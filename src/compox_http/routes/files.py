@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from litestar import Request, delete, post, route
+from litestar import Request, Response, delete, post, route
 from litestar.params import FromPath
 from litestar.response.base import ASGIResponse
 
@@ -36,7 +36,7 @@ TAGS = ["files"]
     responses={**refusals(403, 413), **NOT_UNDERSTOOD},
     request_max_body_size=None,
 )
-async def upload(request: Request[Any, Any, Any]) -> FileCreated | ASGIResponse:
+async def upload(request: Request[Any, Any, Any]) -> Response[FileCreated]:
     """The request's body is the file, as it is: no multipart, any content type. What is not HDF5 is refused.
 
     With `X-Content-SHA256: <hex>` or `Content-Digest: sha-256=:<base64>:` the body is checked on its way, and content

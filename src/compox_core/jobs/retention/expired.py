@@ -28,6 +28,7 @@ from compox_core.jobs.retention.needs import Pins, read_needs
 from compox_core.storage import FILES, STOP_REQUESTS, SYSTEM, ObjectInfo
 from compox_core.storage.collections import SUBMITS
 from compox_core.storage.expiry import Expiry
+from compox_core.storage.files import is_note
 from compox_core.tasks import TaskStore, TaskStores
 
 DECISION_SECONDS = 3600.0
@@ -57,11 +58,12 @@ def _decide(
     for number, info in enumerate(broom.each(old)):
         why = needs.why(info)
         if why is not None:
-            broom.ledger.kept(FILES, EXPIRED, why)
+            if not is_note(info.key):
+                broom.ledger.kept(FILES, EXPIRED, why)
         elif since_boot() - begun > DECISION_SECONDS:
             return old[number:]
         else:
-            broom.delete(FILES, [info], EXPIRED)
+            broom.delete(FILES, [info], "notes about files" if is_note(info.key) else EXPIRED)
     return []
 
 
