@@ -34,7 +34,7 @@ class Origins:
         if request["method"] in SAFE_METHODS:
             await self._app(scope, receive, send)
             return
-        headers = dict(reversed(request["headers"]))
+        headers = dict(request["headers"])
         origin = headers.get(b"origin")
         if origin is None or self._admits(origin.decode("latin-1"), headers.get(b"host", b"").decode("latin-1")):
             await self._app(scope, receive, send)

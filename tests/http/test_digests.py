@@ -40,7 +40,7 @@ def test_known_content_is_a_file_of_its_own_without_a_second_copy(
     ids = [wire.http.post(f"{API}/files", content=fresh, headers=each).json()["file_id"] for each in digests(fresh)]
     assert len(set(ids)) == 4
     if (first := engine.store.local_path("data-store", ids[0])) is not None:
-        assert os.stat(first).st_nlink == 4
+        assert first.stat().st_nlink == 4
     assert wire.http.delete(f"{API}/files/{ids[0]}").status_code == 200
     for file_id in ids[1:]:
         answer = wire.http.get(f"{API}/files/{file_id}")

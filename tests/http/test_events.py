@@ -269,12 +269,14 @@ def test_a_client_that_takes_nothing_is_given_up(
         with served(engine) as url:
             wire = Wire(url)
             run = wire.execute("steps", [wire.upload(content)])
-            with httpx2.Client(base_url=url, trust_env=False, timeout=60) as lazy:
-                with lazy.stream("GET", f"/api/v1/executions/{run}/events") as answer:
-                    time.sleep(4)
-                    with pytest.raises(httpx2.HTTPError):
-                        for _ in answer.iter_raw():
-                            pass
+            with (
+                httpx2.Client(base_url=url, trust_env=False, timeout=60) as lazy,
+                lazy.stream("GET", f"/api/v1/executions/{run}/events") as answer,
+            ):
+                time.sleep(4)
+                with pytest.raises(httpx2.HTTPError):
+                    for _ in answer.iter_raw():
+                        pass
             assert wire.http.get("/livez").status_code == 200
             wire.http.post(f"{API}/executions/{run}/stop")
             wire.close()

@@ -88,9 +88,10 @@ def test_racing_submits_of_one_id_run_once(wire: Wire, engine: Engine, content: 
     """However many come at once."""
     body = body_for(wire, content)
     for _ in range(5):
-        name = f"race-{new_id()}"
+        place = f"{V1}/race-{new_id()}"
         with ThreadPoolExecutor(12) as pool:
-            answers = list(pool.map(lambda _: wire.http.put(f"{V1}/{name}", json=body, params={"wait": 30}), range(12)))
+            racing = [pool.submit(wire.http.put, place, json=body, params={"wait": 30}) for _ in range(12)]
+            answers = [each.result() for each in racing]
         assert sorted(answer.status_code for answer in answers) == [200] * 11 + [201], answers[0].text
         assert len({answer.json()["execution_id"] for answer in answers}) == 1
         assert {answer.json()["status"] for answer in answers} == {"COMPLETED"}

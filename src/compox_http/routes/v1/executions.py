@@ -75,8 +75,8 @@ async def show(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> 
     """The record as it is now; times are UTC (ISO 8601). The id may be the one that the client chose."""
     service = Service.of(request)
     executions = service.engine.executions
-    live = executions.live(execution_id)
-    return live or await service.threads.run(executions.named, execution_id)
+    record = executions.live(execution_id)
+    return record if record is not None else await service.threads.run(executions.named, execution_id)
 
 
 @get(
