@@ -11,22 +11,25 @@ from typing import Any
 
 import pytest
 
-from compox_core.errors import ConflictError, StorageError
+from compox_core.errors import ConflictError, NotFoundError, StorageError
 from compox_core.identity import utc_now
 from compox_core.storage import ALL, ASSETS, FILES, SYSTEM, ObjectStore, initialise, open_store
 from compox_core.storage.s3 import S3Store
 from compox_core.storage.s3_buckets import S3Buckets
 from tests.contracts.object_store import ObjectStoreContract
+from tests.contracts.s3_presigned import PresignedContract
 from tests.servers import S3Server
 from tests.storage.proxy import Proxy
 from tests.storage.s3_backdoor import S3Backdoor
 
 
-class S3StoreContract(ObjectStoreContract):
+class S3StoreContract(PresignedContract, ObjectStoreContract):
     """The contract on an S3 server, which a subclass gives as the fixture `server`."""
 
     part = 1024 * 1024
     processes = 4  # a process takes a second to load what S3 needs
+    copies_exclusively = False  # a copy takes no condition there: of those that race several may succeed
+    signs = True
 
     @pytest.fixture
     def opened(self, server: S3Server) -> dict[str, Any]:
@@ -54,6 +57,34 @@ class S3StoreContract(ObjectStoreContract):
     def through(self, proxy: Proxy, opened: dict[str, Any], store: ObjectStore) -> ObjectStore:
         """The same store, reached through the proxy."""
         return open_store(opened["url"], options={**opened["options"], "endpoint_url": proxy.endpoint})
+
+    # Copies
+
+    def test_a_source_that_goes_while_it_is_copied_is_not_found(
+        self, store: ObjectStore, backdoor: S3Backdoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also when it was there a moment ago."""
+        backdoor.write(FILES, "k", b"1")
+        seen = store.stat(FILES, "k")
+        assert store.delete(FILES, "k")
+        monkeypatch.setattr(store, "stat", lambda collection, key: seen)
+        monkeypatch.setattr(store, "exists", lambda collection, key: False)
+        with pytest.raises(NotFoundError) as caught:
+            store.copy(FILES, "k", "copy")
+        assert caught.value.details["key"] == "k"
+        assert backdoor.everything(FILES) == set()
+
+    def test_what_is_too_large_for_one_request_is_copied_through_here(
+        self, store: ObjectStore, backdoor: S3Backdoor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """In parts, as what is streamed; a key that is taken is refused all the same."""
+        backdoor.write(FILES, "k", b"x" * 3_000)
+        monkeypatch.setattr("compox_core.storage.s3._WHOLE_LIMIT", 2_999)
+        store.copy(FILES, "k", "copy")
+        assert backdoor.read(FILES, "copy") == b"x" * 3_000
+        with pytest.raises(ConflictError):
+            store.copy(FILES, "k", "copy")
+        assert backdoor.everything(FILES) == {"k", "copy"}
 
     # Lost answers
 

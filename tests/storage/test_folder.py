@@ -57,6 +57,12 @@ class TestFolderStore(ObjectStoreContract):
     def backdoor(self, tmp_path: Path) -> Backdoor:
         return FolderBackdoor(tmp_path / "store")
 
+    def grow_old(self, store: ObjectStore, key: str) -> None:
+        then = time.time() - 3600
+        path = store.local_path(FILES, key)
+        assert path is not None
+        os.utime(path, (then, then))
+
 
 class TestSyncedFolderStore(TestFolderStore):
     """The contract in a folder whose writes survive a power cut, with a prefix before its collections."""
@@ -158,6 +164,66 @@ def test_foreign_files_are_not_listed(store: FolderStore) -> None:
     (store.root / "data-store" / "a" / "not a key").write_bytes(b"")
     (store.root / "data-store" / ".tmpfile").write_bytes(b"")
     assert [info.key for info in store.list(FILES)] == ["a/k"]
+
+
+# Copies
+
+
+def test_a_copy_shares_the_blocks(store: FolderStore) -> None:
+    """The content lies on the disk once, under two names, and no third one stays."""
+    store.put(FILES, "a/k", b"large")
+    store.copy(FILES, "a/k", "b/copy")
+    source, copy = (store.local_path(FILES, key) for key in ("a/k", "b/copy"))
+    assert source.samefile(copy)
+    assert source.stat().st_nlink == 2
+    assert everything(store) == {"data-store/a/k", "data-store/b/copy"}
+
+
+@pytest.mark.parametrize("reason", [errno.EMLINK, errno.EPERM, errno.ENOTSUP, errno.EXDEV])
+def test_what_cannot_be_linked_is_copied(store: FolderStore, monkeypatch: pytest.MonkeyPatch, reason: int) -> None:
+    """A file with too many names, or of another owner, has a copy with blocks of its own."""
+    store.put(FILES, "k", b"large")
+    source, link = store.local_path(FILES, "k"), Path.hardlink_to
+
+    def refuse(self: Path, target: Path) -> None:
+        if target == source:
+            raise OSError(reason, os.strerror(reason))
+        link(self, target)
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    store.copy(FILES, "k", "copy")
+    assert store.get(FILES, "copy") == b"large"
+    assert not source.samefile(store.local_path(FILES, "copy"))
+    with pytest.raises(ConflictError):
+        store.copy(FILES, "k", "copy")
+    assert everything(store) == {"data-store/k", "data-store/copy"}
+
+
+def test_a_copy_that_may_not_be_dated_has_blocks_of_its_own(
+    store: FolderStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another owner can be linked by some systems, but only its owner may make it young."""
+    store.put(FILES, "k", b"large")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "not the owner")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "utime", refuse)
+        store.copy(FILES, "k", "copy")
+    assert not store.local_path(FILES, "k").samefile(store.local_path(FILES, "copy"))
+    assert everything(store) == {"data-store/k", "data-store/copy"}
+
+
+def test_a_copy_below_an_object_is_refused(store: FolderStore) -> None:
+    """No key is a folder of another key, whichever way an object comes."""
+    store.put(FILES, "a", b"1")
+    store.put(FILES, "b/c", b"1")
+    for target in ("a/b", "b"):
+        with pytest.raises(InvalidInputError) as caught:
+            store.copy(FILES, "a", target)
+        assert caught.value.code == "invalid_key"
+    assert everything(store) == {"data-store/a", "data-store/b/c"}
 
 
 # What dead writers leave

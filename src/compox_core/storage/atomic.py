@@ -36,6 +36,11 @@ def publish_new(source: Path, target: Path) -> None:
         source.unlink()
 
 
+def publish_link(source: Path, target: Path) -> None:
+    """Give a file the name `target` beside its own; `FileExistsError` when that name is taken, by the same file too."""
+    target.hardlink_to(source)  # that the two are one file does not tell who made the second name
+
+
 def publish_over(source: Path, target: Path) -> None:
     """Change the name of a finished file to `target`, in place of the file that has it."""
     patiently(lambda: source.replace(target))

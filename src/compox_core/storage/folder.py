@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NoReturn
@@ -75,7 +75,7 @@ class FolderStore(ObjectStore):
             yield stream
             with reported("write", temporary.where):
                 finish(stream, temporary, fsync=self._fsync)
-                self._publish(temporary.path, collection, key, exclusive=exclusive)
+                self._publish(temporary.path, collection, key, _publication(exclusive=exclusive))
         except BaseException:  # whatever ends the block early, a stop or a closed generator too: nothing is published
             temporary.close()
             with suppress(OSError):
@@ -98,16 +98,16 @@ class FolderStore(ObjectStore):
         path = self._path(collection, readable_key(collection, source))
         link = self.scratch()
         try:
-            link.hardlink_to(path)  # nobody ever writes into a file that is there
-        except OSError:  # it is gone, or the filesystem knows no links: copying finds out
-            super().copy(collection, source, target)
-            return
-        try:
-            with reported("write", f"{collection}/{target}"):
+            try:
+                link.hardlink_to(path)  # nobody ever writes into a file that is there
                 os.utime(link)
-                self._publish(link, collection, target, exclusive=True)
+            except OSError:  # it is gone, or the filesystem knows no links: copying finds out
+                super().copy(collection, source, target)
+                return
+            with reported("write", f"{collection}/{target}"):
+                self._publish(link, collection, target, atomic.publish_link)
         finally:
-            with suppress(OSError):  # published under its own name
+            with suppress(OSError):  # there never was one
                 link.unlink()
 
     def delete(self, collection: str, key: str) -> bool:
@@ -207,10 +207,9 @@ class FolderStore(ObjectStore):
                 self._make(folder)
                 return TemporaryFile(folder / new_token(), where)
 
-    def _publish(self, source: Path, collection: str, key: str, *, exclusive: bool) -> None:
+    def _publish(self, source: Path, collection: str, key: str, publish: Callable[[Path, Path], None]) -> None:
         """Give a finished file the name of the object, making the folder for it on the way."""
         target = self._path(collection, key)
-        publish = atomic.publish_new if exclusive else atomic.publish_over
         for attempt in range(_ATTEMPTS):
             try:
                 if attempt:
@@ -238,7 +237,7 @@ class FolderStore(ObjectStore):
             os.utime(path)  # what a file was before it became an object does not count for how old the object is
             if self._fsync:
                 sync_path(path)
-            self._publish(path, collection, key, exclusive=exclusive)
+            self._publish(path, collection, key, _publication(exclusive=exclusive))
         except CompoxError:
             raise
         except OSError:  # another filesystem, or another owner: copying finds out what is really wrong
@@ -282,6 +281,10 @@ class FolderStore(ObjectStore):
             self._check_present()
             raise object_not_found(collection, key) from None
         raise storage_error(error, "read", f"{collection}/{key}") from error
+
+
+def _publication(*, exclusive: bool) -> Callable[[Path, Path], None]:
+    return atomic.publish_new if exclusive else atomic.publish_over
 
 
 def _is_folder(path: Path) -> bool:

@@ -90,13 +90,15 @@ class S3Store(ObjectStore):
 
     def copy(self, collection: str, source: str, target: str) -> None:
         writable_key(collection, target)
-        if self.stat(collection, source).size > _WHOLE_LIMIT:
-            super().copy(collection, source, target)
-            return
-        if self.exists(collection, target):  # a copy takes no condition
+        large = self.stat(collection, source).size > _WHOLE_LIMIT
+        if self.exists(collection, target):  # neither a copy nor an upload in parts takes a condition
             raise object_exists(collection, target)
-        bucket, place = self._buckets.place(collection, readable_key(collection, source))
-        with self._reading(collection, source), reported("write", self._where(collection, target)):
+        if large:
+            with self.open(collection, source) as stream, self.write(collection, target) as sink:
+                shutil.copyfileobj(stream, sink, _CHUNK)
+            return
+        bucket, place = self._buckets.place(collection, source)
+        with self._reading(collection, source):
             self._call("copy_object", collection, target, CopySource={"Bucket": bucket, "Key": place})
 
     def presigned(self, collection: str, key: str, method: str, seconds: int, domain: str | None = None) -> str | None:
