@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("core", "jobs", "celery", "http")
+BENCHMARKS = ("core", "jobs", "celery", "http", "crowd")
 
 
 def main() -> int:

@@ -7,18 +7,19 @@ from contextlib import asynccontextmanager
 
 from litestar import Litestar, Router
 from litestar.datastructures import State
-from litestar.types import ControllerRouterHandler
+from litestar.handlers import HTTPRouteHandler
 
 from compox_core.engine import Engine
 from compox_http.access import Access
 from compox_http.answers import HANDLERS, JsonResponse
 from compox_http.cors import Cors
 from compox_http.documents import OPENAPI
+from compox_http.options import with_options
 from compox_http.origins import Origins
 from compox_http.routes import algorithms, benchmarks, deploys, description, executions, files, health, root, v1
 from compox_http.service import Service
 
-V0: list[ControllerRouterHandler] = [
+V0: list[HTTPRouteHandler] = [
     files.upload,
     files.download,
     files.remove,
@@ -39,7 +40,7 @@ V0: list[ControllerRouterHandler] = [
     deploys.show_named,
     deploys.remove,
 ]
-V1: list[ControllerRouterHandler] = [
+V1: list[HTTPRouteHandler] = [
     v1.algorithms.deploy,
     v1.events.executions,
     v1.events.benchmarks,
@@ -76,11 +77,11 @@ def create_app(engine: Engine) -> Litestar:
             health.livez,
             health.readyz,
             *description.HANDLERS,
-            Router("/api/v0", route_handlers=V0),
-            Router("/api/v1", route_handlers=V1),
+            Router("/api/v0", route_handlers=with_options(V0)),
+            Router("/api/v1", route_handlers=with_options(V1)),
         ],
         lifespan=[lifespan],
-        state=State({"service": service}),
+        state=State({"service": service, "ending": service.feeds.close}),
         exception_handlers=HANDLERS,
         response_class=JsonResponse,
         openapi_config=OPENAPI,

@@ -11,6 +11,7 @@ from litestar import Request
 from compox_core.engine import Engine
 from compox_core.engine.tasks import Tasks
 from compox_core.records import TaskRecord
+from compox_http.encoded import EncodedAlgorithms
 from compox_http.events.feeds import Feeds
 from compox_http.readiness import Readiness
 from compox_http.threads import Threads
@@ -24,6 +25,7 @@ class Service:
 
     engine: Engine
     threads: Threads = field(default_factory=Threads)
+    encoded: EncodedAlgorithms = field(default_factory=EncodedAlgorithms)
 
     @cached_property
     def feeds(self) -> Feeds:

@@ -59,7 +59,7 @@ def make_server(
     )
     config.load()
     config.ssl = tls  # its own options would read the files once more, and take TLS of any age
-    return Server(config, listening, app.state.service.feeds.close)
+    return Server(config, listening, app.state.get("ending", lambda: None))
 
 
 def bind(host: str, port: int) -> socket.socket:

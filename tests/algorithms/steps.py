@@ -253,6 +253,8 @@ def repeatable_names() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("compox_core.algorithms.blobs.new_id", next_name)
         patch.setattr("compox_core.algorithms.blobs.secrets.token_hex", next_name)
+        patch.setattr("compox_core.algorithms.changes.new_id", next_name)
+        patch.setattr("compox_core.algorithms.changes.new_token", next_name)
         patch.setattr("compox_core.algorithms.publishing._StampedFlags", AlgorithmFlags)
         patch.setattr("compox_core.algorithms.publishing.utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
         yield

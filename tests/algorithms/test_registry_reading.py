@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import pytest
 
+from compox_core.algorithms.changes import CHANGES, GENERATION
 from compox_core.algorithms.registry import Registry
 from compox_core.errors import NotFoundError
 from compox_core.identity import algorithm_id
 from compox_core.records import AlgorithmMetadata
-from compox_core.storage import ALGORITHMS, ObjectInfo, ObjectStore
+from compox_core.storage import ALGORITHMS, SYSTEM, ObjectInfo, ObjectStore
 from compox_core.storage.memory import MemoryStore
 from tests.algorithms.packages import PackageMaker, digest
 from tests.algorithms.steps import Hooked
@@ -268,18 +269,23 @@ class TestCost:
         assert counted.operations == [f"list {ALGORITHMS}/{algorithm_id('a3', '1')}/"]
 
     def test_a_second_list_reads_only_what_changed(self, package: PackageMaker) -> None:
-        """One listing, and the flags of the one algorithm that was deployed again."""
+        """Nothing but whether there is a change; after one, a listing, and the flags that were set anew."""
         store = MemoryStore()
         writer, counted = Registry(store), Counted(store)
         reader = Registry(counted)
+        look = [f"get {SYSTEM}/{GENERATION}", f"list {SYSTEM}/{CHANGES}"]
         for number in range(40):
             writer.deploy(package(name=f"a{number}"))
-        reader.list()
-        assert len(counted.operations) == 1 + 3 * 40
+        first = reader.list()
+        assert len(counted.operations) == len(look) + 1 + 3 * 40 + len(look)
+        counted.operations.clear()
+        assert reader.list() == first
+        assert counted.operations == look
         writer.deploy(package(name="a7"))
         counted.operations.clear()
         reader.list()
-        assert counted.operations == [f"list {ALGORITHMS}/", f"get {ALGORITHMS}/{algorithm_id('a7', '1')}/flags"]
+        flags = f"get {ALGORITHMS}/{algorithm_id('a7', '1')}/flags"
+        assert counted.operations == [*look, f"list {ALGORITHMS}/", flags, *look]
 
     def test_a_redeploy_of_the_same_writes_only_the_flags(self, package: PackageMaker) -> None:
         """No blob is touched and nothing is pinned when there is nothing to add."""
@@ -288,6 +294,8 @@ class TestCost:
         registry.deploy(package(assets={"a": b"1"}))
         counted.operations.clear()
         registry.deploy(package(assets={"a": b"1"}))
-        assert [name for name in counted.operations if not name.startswith(("get", "list"))] == [
-            f"put {ALGORITHMS}/{algorithm_id('denoise', '1')}/flags"
-        ]
+        written = [name for name in counted.operations if not name.startswith(("get", "list"))]
+        assert written[1:-1] == [f"put {ALGORITHMS}/{algorithm_id('denoise', '1')}/flags", f"put {SYSTEM}/{GENERATION}"]
+        assert written[0].startswith(f"create {SYSTEM}/{CHANGES}") and written[-1] == written[0].replace(
+            "create", "delete"
+        )

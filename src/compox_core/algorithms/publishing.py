@@ -24,6 +24,7 @@ from pydantic import Field
 
 from compox_core.algorithms.blobs import Blob, BlobStore, BlobWriter
 from compox_core.algorithms.catalogue import Catalogue, blobs_of, describe, invalid_record
+from compox_core.algorithms.changes import Changes
 from compox_core.algorithms.removal import discard, seal
 from compox_core.algorithms.shelves import (
     HIGHEST_MINOR,
@@ -96,6 +97,7 @@ class Publisher:
         self._store = store
         self._catalogue = catalogue
         self._blobs = BlobStore(store)
+        self._changes = Changes(store)
 
     def publish(
         self, package: AlgorithmPackage, flags: AlgorithmFlags, passed: Callable[[int], None] = lambda size: None
@@ -106,8 +108,9 @@ class Publisher:
         latest = self._latest(shelf)
         if latest is None or not is_identical(latest, package):
             return self._store_and_add(shelf, package, flags, passed)
-        head = self._head(shelf, package)
-        self._replace_flags(shelf, flags)
+        with self._changes.announced():
+            head = self._head(shelf, package)
+            self._replace_flags(shelf, flags)
         return self._deployment(shelf, head, flags, latest, package, created=False)
 
     def _store_and_add(
@@ -119,20 +122,21 @@ class Publisher:
             with self._blobs.writer(contents, passed) as writer:
                 stored = writer.stored
                 module, assets = _store_module(writer, package), _store_assets(writer, package)
-                head = self._head(shelf, package)
-                self._replace_flags(shelf, flags)
-                draft = AlgorithmVersion(
-                    algorithm_id=shelf.algorithm_id,
-                    name=head.name,
-                    major=head.major,
-                    minor=package.config.minor,
-                    created=utc_now(),
-                    metadata=package.config.metadata,
-                    module=module,
-                    assets=assets,
-                    warnings=list(package.warnings),
-                )
-                shelf, version, created = self._add(shelf, draft, package)
+                with self._changes.announced():
+                    head = self._head(shelf, package)
+                    self._replace_flags(shelf, flags)
+                    draft = AlgorithmVersion(
+                        algorithm_id=shelf.algorithm_id,
+                        name=head.name,
+                        major=head.major,
+                        minor=package.config.minor,
+                        created=utc_now(),
+                        metadata=package.config.metadata,
+                        module=module,
+                        assets=assets,
+                        warnings=list(package.warnings),
+                    )
+                    shelf, version, created = self._add(shelf, draft, package)
         except (InvalidInputError, TaskStoppedException):
             discard(self._store, self._catalogue, stored)
             raise

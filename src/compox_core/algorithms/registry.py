@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from compox_core.algorithms.catalogue import Catalogue
+from compox_core.algorithms.changes import Changes
 from compox_core.algorithms.filters import AlgorithmFilter
 from compox_core.algorithms.publishing import Deployment, Publisher
 from compox_core.algorithms.removal import remove_minors
@@ -33,6 +34,7 @@ _T = TypeVar("_T")
 
 _CACHE_LIMIT = 16 << 20
 _ATTEMPTS = 100
+_KEPT_LIMIT = 20_000  # algorithms
 
 
 class Registry:
@@ -47,6 +49,8 @@ class Registry:
         self._store = store
         self._catalogue = Catalogue(store, cache_limit)
         self._publisher = Publisher(store, self._catalogue)
+        self._changes = Changes(store)
+        self._kept: tuple[str, builtins.list[AlgorithmRecord]] | None = None
 
     def deploy(
         self,
@@ -136,8 +140,18 @@ class Registry:
         whose records are broken is left out with a warning in the log.
         """
         wanted = AlgorithmFilter.of(positive_tags, negative_tags, algorithm_type, supported_devices)
-        found = [record for record in self._catalogue.records() if wanted.admits(record)]
-        return sorted(found, key=lambda record: (record.name.casefold(), _rank(record.major)))
+        return [record for record in self._all() if wanted.admits(record)]
+
+    def _all(self) -> builtins.list[AlgorithmRecord]:
+        """Return every algorithm in order; as they were read before, where nothing has changed since."""
+        before = self._changes.generation()
+        kept = self._kept
+        if before is not None and kept is not None and kept[0] == before:
+            return kept[1]
+        found = sorted(self._catalogue.records(), key=lambda record: (record.name.casefold(), _rank(record.major)))
+        if before is not None and len(found) <= _KEPT_LIMIT and self._changes.generation() == before:
+            self._kept = before, found
+        return found
 
     def remove(self, algorithm_id: str, minor: str | int | None = None, *, force: bool = False) -> None:
         """Remove one minor version, or the algorithm with all of them where `minor` is None.

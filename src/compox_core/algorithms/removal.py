@@ -13,6 +13,7 @@ from collections.abc import Collection
 
 from compox_core.algorithms.blobs import Blob, BlobStore
 from compox_core.algorithms.catalogue import Catalogue, blobs_of
+from compox_core.algorithms.changes import Changes
 from compox_core.algorithms.shelves import Shelf, gone_key, minor_key
 from compox_core.errors import ConflictError, StorageError
 from compox_core.records import AlgorithmVersion
@@ -30,11 +31,12 @@ def seal(version: AlgorithmVersion) -> bytes:
 def remove_minors(store: ObjectStore, catalogue: Catalogue, shelf: Shelf, minors: Collection[int]) -> None:
     """Remove `minors` of the algorithm on `shelf`, oldest first, and collect what only they named."""
     seals = {version.minor: seal(version) for version in catalogue.readable_versions(shelf, minors)}
-    for minor in sorted(minors):
-        try:
-            store.create(ALGORITHMS, gone_key(shelf.algorithm_id, minor), seals.get(minor, b""))
-        except ConflictError:
-            continue  # somebody else removes it at the same time
+    with Changes(store).announced():
+        for minor in sorted(minors):
+            try:
+                store.create(ALGORITHMS, gone_key(shelf.algorithm_id, minor), seals.get(minor, b""))
+            except ConflictError:
+                continue  # somebody else removes it at the same time
     now = catalogue.shelf(shelf.algorithm_id)
     dead = sorted(now.minors.keys() & now.gone)
     blobs: set[Blob] = set()

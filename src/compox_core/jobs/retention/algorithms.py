@@ -12,8 +12,10 @@ from itertools import islice
 
 from compox_core.algorithms.blobs import Blob, BlobStore, Marks
 from compox_core.algorithms.catalogue import Catalogue
+from compox_core.algorithms.changes import CHANGES, Changes
 from compox_core.algorithms.shelves import shelves
 from compox_core.jobs.retention.broom import Broom
+from compox_core.jobs.retention.leftovers import LEFT_AFTER
 from compox_core.storage import ALGORITHMS, ASSETS, MODULES, SYSTEM
 
 BATCH = 256
@@ -28,8 +30,21 @@ def collect_algorithms(broom: Broom, catalogue: Catalogue) -> None:
     marks = blobs.marks(broom.now)
     for info in broom.each(marks.left):
         broom.delete(SYSTEM, [info], "pins and tombstones of processes that died")
+    _finish_changes(broom)
     _remove_dead_minors(broom)
     _collect_blobs(broom, blobs, marks, catalogue)
+
+
+def _finish_changes(broom: Broom) -> None:
+    """Take back the announcements of deploys and removals that died: none lasts nearly as long."""
+    left = [info for info in broom.store.list(SYSTEM, CHANGES) if broom.now - info.modified > LEFT_AFTER]
+    for info in broom.each(left):
+
+        def finish(key: str = info.key) -> bool:
+            Changes(broom.store).finish(key)
+            return True
+
+        broom.remove(SYSTEM, "announced changes of processes that died", info.size, finish)
 
 
 def _remove_dead_minors(broom: Broom) -> None:
