@@ -13,6 +13,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Operation
 
 from compox_core._version import __version__
+from compox_core.records import TaskStatus
 from compox_http.requests import BenchmarkBody, ExecuteBody
 from compox_http.shapes import NotUnderstood, Refusal
 
@@ -37,6 +38,12 @@ PATH_EXAMPLES: dict[str, Any] = {
     "client_id": "viewer-7:job-42",
     "name": "template_denoising_algorithm",
     "major": "1",
+}
+
+QUERY_SCHEMAS: dict[str, dict[str, Any]] = {
+    "removable": {"type": "boolean"},
+    "exportable": {"type": "boolean"},
+    "status": {"enum": [status.value for status in TaskStatus]},
 }
 
 BENCHMARK_EXAMPLE = {"algorithm_id": EXECUTE_EXAMPLE["algorithm_id"], "additional_parameters": {}}
@@ -102,10 +109,19 @@ class Documented(Operation):
         if "Validation Exception" in str(schema["responses"].get("400")):
             del schema["responses"]["400"]
         for parameter in schema.get("parameters", []):
-            example = PATH_EXAMPLES.get(parameter["name"])
-            if parameter["in"] == "path" and example is not None:
-                parameter["example"] = 1 if parameter["schema"].get("type") == "integer" else example
+            _describe(parameter)
         return schema
+
+
+def _describe(parameter: dict[str, Any]) -> None:
+    """Add to a parameter's description what its signature does not say, and take away what is not so."""
+    schema, name = parameter["schema"], parameter["name"]
+    if parameter["in"] == "path" and name in PATH_EXAMPLES:
+        parameter["example"] = 1 if schema.get("type") == "integer" else PATH_EXAMPLES[name]
+    if parameter["in"] == "query":
+        # One that may be left out; the framework says that it may be null, which a query cannot express.
+        values = [each for each in schema.pop("oneOf", []) if each != {"type": "null"}]
+        parameter["schema"] = {**schema, **(values[0] if values else {}), **QUERY_SCHEMAS.get(name, {})}
 
 
 @dataclass
@@ -117,7 +133,8 @@ class EventsRequest(Documented):
         schema = super().to_schema()
         last = {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "string"}}
         schema.setdefault("parameters", []).append({**last, "description": "The id of the last event that came."})
-        schema["responses"]["200"]["content"]["text/event-stream"]["example"] = EVENTS_EXAMPLE
+        # No schema: this version of OpenAPI has none for streams, and programs would take it for that of one event.
+        schema["responses"]["200"]["content"]["text/event-stream"] = {"example": EVENTS_EXAMPLE}
         return schema
 
 

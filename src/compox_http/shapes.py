@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from compox_core.engine import Deployment
 from compox_core.records import (
@@ -24,13 +24,19 @@ from compox_core.records import (
 _STAMP = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) ", re.MULTILINE)
 
 
-class Refusal(TypedDict):
-    """An error: what happened, a stable code, whether trying again may help, and facts for programs."""
+class Failure(TypedDict):
+    """An error: what happened, a stable code, whether trying again may help, and the id of the request."""
 
     detail: str
     code: str
     retryable: bool
-    details: NotRequired[dict[str, Any]]
+    request_id: str
+
+
+class Refusal(Failure, total=False):
+    """An error, with facts for programs where there are any."""
+
+    details: dict[str, Any]
 
 
 class Issue(TypedDict):
@@ -48,6 +54,7 @@ class NotUnderstood(TypedDict):
     detail: list[Issue]
     code: str
     retryable: bool
+    request_id: str
 
 
 class Message(TypedDict):

@@ -51,6 +51,22 @@ def test_a_wrong_method_is_http_405_and_says_what_is_allowed(wire: Wire, method:
         assert error_body(answer) == {"detail": "Method Not Allowed", "code": "http_405", "retryable": False}
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/api/v0/files", "OPTIONS, POST"),
+        ("/api/v0/files/x", "DELETE, GET, HEAD, OPTIONS"),
+        ("/api/v1/executions", "GET, OPTIONS, POST"),
+        ("/api/v1/executions/x", "GET, OPTIONS, PUT"),
+        ("/api/v1/files/x/content", "GET, HEAD, OPTIONS, PUT"),
+    ],
+)
+def test_a_path_tells_its_methods(wire: Wire, path: str, methods: str) -> None:
+    """OPTIONS names all of them, whichever handler has them."""
+    answer = wire.http.options(path)
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, methods, b"")
+
+
 HOSTILE = [
     "..",
     ".",
@@ -143,7 +159,7 @@ def test_the_interface_describes_itself(wire: Wire) -> None:
     [content] = execute["requestBody"]["content"].values()
     assert content["schema"]["required"] == ["algorithm_id", "input_dataset_ids"]
     assert content["example"]["algorithm_id"]
-    assert set(execute["responses"]) == {"200", "403", "404", "422"}
+    assert set(execute["responses"]) == {"200", "403", "404", "413", "422"}
     assert "schema" in document["components"] or "schemas" in document["components"]
 
 

@@ -22,7 +22,7 @@ TAGS = ["benchmarks"]
     summary="Have an algorithm measure itself",
     operation_id="benchmark_algorithm",
     operation_class=BenchmarkRequest,
-    responses={**refusals(403, 404), **NOT_UNDERSTOOD},
+    responses={**refusals(403, 404, 413), **NOT_UNDERSTOOD},
 )
 async def benchmark(request: Request[Any, Any, Any]) -> shapes.BenchmarkCreated:
     """Answer with a benchmark id at once; the benchmark goes on behind it."""

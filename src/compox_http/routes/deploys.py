@@ -8,7 +8,7 @@ from litestar import Request, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
 from compox_http import shapes
-from compox_http.documents import Documented, refusals
+from compox_http.documents import NOT_UNDERSTOOD, Documented, refusals
 from compox_http.locality import require_local
 from compox_http.requests import flag
 from compox_http.service import Service
@@ -35,7 +35,7 @@ Exportable = Annotated[
     summary="Deploy a folder of the server's disk",
     operation_id="deploy_local",
     operation_class=Documented,
-    responses=refusals(400, 403, 422),
+    responses={**refusals(400, 403), **NOT_UNDERSTOOD},
 )
 async def deploy_local(
     request: Request[Any, Any, Any],
@@ -67,7 +67,7 @@ async def deploy_local(
     summary="Deploy a folder of the server's disk in the background",
     operation_id="deploy_local_async",
     operation_class=Documented,
-    responses=refusals(400, 403, 422),
+    responses={**refusals(400, 403), **NOT_UNDERSTOOD},
 )
 async def deploy_local_async(
     request: Request[Any, Any, Any],

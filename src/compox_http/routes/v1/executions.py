@@ -31,7 +31,7 @@ Wait = Annotated[
     summary="Run an algorithm, and wait for it",
     operation_id="submit_execution",
     operation_class=ExecuteRequest,
-    responses={**refusals(403, 404), **NOT_UNDERSTOOD},
+    responses={**refusals(403, 404, 413), **NOT_UNDERSTOOD},
 )
 async def submit(request: Request[Any, Any, Any], wait: Wait = 0.0) -> ExecutionRecord:
     """The record as it is when the run has ended, or when the time to wait is over; the run goes on behind it."""
@@ -48,7 +48,7 @@ async def submit(request: Request[Any, Any, Any], wait: Wait = 0.0) -> Execution
     summary="Run an algorithm once, however often this is asked",
     operation_id="submit_execution_once",
     operation_class=ExecuteRequest,
-    responses={201: created(ExecutionRecord), **refusals(403, 404, 409), **NOT_UNDERSTOOD},
+    responses={201: created(ExecutionRecord), **refusals(403, 404, 409, 413), **NOT_UNDERSTOOD},
 )
 async def submit_once(
     request: Request[Any, Any, Any], execution_id: FromPath[str], wait: Wait = 0.0
