@@ -277,7 +277,7 @@ class TestCost:
         for number in range(40):
             writer.deploy(package(name=f"a{number}"))
         first = reader.list()
-        assert len(counted.operations) == len(look) + 1 + 3 * 40 + len(look)
+        assert len(counted.operations) == len(look) + 1 + 3 * 40
         counted.operations.clear()
         assert reader.list() == first
         assert counted.operations == look
@@ -285,7 +285,7 @@ class TestCost:
         counted.operations.clear()
         reader.list()
         flags = f"get {ALGORITHMS}/{algorithm_id('a7', '1')}/flags"
-        assert counted.operations == [*look, f"list {ALGORITHMS}/", flags, *look]
+        assert counted.operations == [*look, f"list {ALGORITHMS}/", flags]
 
     def test_a_redeploy_of_the_same_writes_only_the_flags(self, package: PackageMaker) -> None:
         """No blob is touched and nothing is pinned when there is nothing to add."""

@@ -2,13 +2,12 @@
 
     writer   announce that it is about to change something; change it; set the generation to something new; take the
              announcement back
-    reader   read the generation, then the announcements: where there is none, what was read of the algorithms before
-             counts as long as the generation is the same; and what is read now may be kept if both are as they were
-             when all has been read
+    reader   read the generation, then the announcements; where there is none, what was read of the algorithms under
+             this generation counts, or they are read now, and kept under it
 
-Between a writer's change and its new generation there is its announcement, so nothing that is kept is ever older than
-the last change that had ended when a reader asked. A writer that dies leaves its announcement: then everybody reads
-everything, until a garbage collection sets a new generation and takes it away.
+A change that has ended has set a new generation, so what is kept under the present one is no older than the last that
+had ended when it was read. A writer that dies between its change and the generation leaves its announcement: then
+everybody reads everything, until a garbage collection sets a new generation and takes it away.
 
 In `system-store`: `algorithm-changes/<id>` and `algorithm-generation`.
 """

@@ -149,7 +149,7 @@ class Registry:
         if before is not None and kept is not None and kept[0] == before:
             return kept[1]
         found = sorted(self._catalogue.records(), key=lambda record: (record.name.casefold(), _rank(record.major)))
-        if before is not None and len(found) <= _KEPT_LIMIT and self._changes.generation() == before:
+        if before is not None and len(found) <= _KEPT_LIMIT:
             self._kept = before, found
         return found
 
