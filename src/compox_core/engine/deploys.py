@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from compox_core.algorithms.packing import open_package
+from compox_core.algorithms.registry import Deployment
 from compox_core.algorithms.zipping import called, zip_folder
 from compox_core.engine.roots import allowed_path
 from compox_core.engine.tasks import Tasks
@@ -16,6 +19,9 @@ from compox_core.records.plain import encodable
 from compox_core.storage import DEPLOYS
 from compox_core.tasks.kinds import PACKAGES
 
+logger = logging.getLogger(__name__)
+
+SENT = "the zip in the request"
 RETRIES = 1
 """A deploy that was lost with its worker begins once more by itself: content that is there already adds nothing."""
 
@@ -24,6 +30,37 @@ class Deploys(Tasks[DeployRecord]):
     """Deploys that are queued: their packages lie in the store until they have ended."""
 
     kind = JobKind.DEPLOY
+
+    def run(
+        self,
+        path: Path,
+        *,
+        name: str | None = None,
+        major: str | int | None = None,
+        removable: bool | None = None,
+        exportable: bool | None = None,
+        is_zip: bool = False,
+    ) -> Deployment:
+        """Deploy now, and return what came of it; see `Engine.deploy`. `is_zip` says that it is one by any name."""
+        bench, version = self._bench, None if major is None else str(major)
+        limits = bench.settings.limits
+        with open_package(path, name=name, major=version, limits=limits, is_zip=is_zip) as package:
+            done = bench.registry.deploy(package, removable=removable, exportable=exportable)
+        for warning in done.warnings:
+            logger.warning("%s: %s", done.record.name, warning)
+        return done
+
+    def run_local(self, path: str, **options: Any) -> Deployment:
+        """Do what `run` does with a path that a client of a server names, in a folder that the settings allow.
+
+        Raises ConflictError (`deploy_path_not_allowed`), and what `run` raises.
+        """
+        return self.run(allowed_path(self._bench.settings, path), **options)
+
+    def run_sent(self, path: Path, **options: Any) -> Deployment:
+        """Do what `run` does with a zip that a client has sent: errors do not tell where it lies."""
+        with called(path, SENT):
+            return self.run(path, is_zip=True, **options)
 
     def submit(
         self,
@@ -61,21 +98,12 @@ class Deploys(Tasks[DeployRecord]):
         with self._zipped(source) as package:
             return self._accept(record, package, consume=package != source)
 
-    def submit_local(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        major: str | int | None = None,
-        removable: bool | None = None,
-        exportable: bool | None = None,
-    ) -> DeployRecord:
+    def submit_local(self, path: str, **options: Any) -> DeployRecord:
         """Do what `submit` does with a path that a client of a server names, in a folder that the settings allow.
 
         Raises ConflictError (`deploy_path_not_allowed`), and what `submit` raises.
         """
-        source = allowed_path(self._bench.settings, path)
-        return self.submit(source, name=name, major=major, removable=removable, exportable=exportable)
+        return self.submit(allowed_path(self._bench.settings, path), **options)
 
     def _accept(self, record: DeployRecord, package: Path, *, consume: bool = False) -> DeployRecord:
         """Store the zip and queue its deploy."""

@@ -11,9 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from compox_core.algorithms.packing import open_package
 from compox_core.algorithms.registry import Deployment, Registry
-from compox_core.algorithms.zipping import called as name_in_errors
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks, run_benchmark
 from compox_core.engine.deploys import Deploys
@@ -22,7 +20,6 @@ from compox_core.engine.handle import Progress, Result
 from compox_core.engine.host import Host
 from compox_core.engine.inbox import Inbox
 from compox_core.engine.links import Links
-from compox_core.engine.roots import allowed_path
 from compox_core.engine.wiring import Parts, wind_down, wire
 from compox_core.errors import StateError
 from compox_core.jobs import (
@@ -240,51 +237,7 @@ class Engine(Host):
             PackageError: when the folder or zip cannot be deployed; its message names the place.
             StorageError: when the store refuses; nothing is half deployed then.
         """
-        parts = self._open_parts
-        with open_package(
-            Path(path), name=name, major=None if major is None else str(major), limits=self.settings.limits
-        ) as package:
-            done = parts.registry.deploy(package, removable=removable, exportable=exportable)
-        for warning in done.warnings:
-            logger.warning("%s: %s", done.record.name, warning)
-        return done
-
-    def deploy_local(
-        self,
-        path: str,
-        *,
-        name: str | None = None,
-        major: str | int | None = None,
-        removable: bool | None = None,
-        exportable: bool | None = None,
-    ) -> Deployment:
-        """Do what `deploy` does with a path that a client of a server names, in a folder that the settings allow.
-
-        Raises ConflictError (`deploy_path_not_allowed`), and what `deploy` raises.
-        """
-        source = allowed_path(self.settings, path)
-        return self.deploy(source, name=name, major=major, removable=removable, exportable=exportable)
-
-    def deploy_zip(
-        self,
-        path: Path,
-        *,
-        called: str = "the uploaded zip",
-        name: str | None = None,
-        major: str | int | None = None,
-        removable: bool | None = None,
-        exportable: bool | None = None,
-    ) -> Deployment:
-        """Do what `deploy` does with a zip whatever its file is called; errors call it as `called` says.
-
-        Raises PackageError, StorageError.
-        """
-        version = None if major is None else str(major)
-        with (
-            name_in_errors(path, called),
-            open_package(path, name=name, major=version, limits=self.settings.limits, is_zip=True) as package,
-        ):
-            return self._open_parts.registry.deploy(package, removable=removable, exportable=exportable)
+        return self.deploys.run(Path(path), name=name, major=major, removable=removable, exportable=exportable)
 
     def ping(self) -> None:
         """Ask the store for something small. Raises StorageError where it does not answer."""

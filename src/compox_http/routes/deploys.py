@@ -50,7 +50,7 @@ async def deploy_local(
     require_local(request)
     service = Service.of(request)
     done = await service.threads.run(
-        service.engine.deploy_local,
+        service.engine.deploys.run_local,
         path,
         name=algorithm_name,
         major=algorithm_major_version,

@@ -52,7 +52,7 @@ async def deploy(
     try:
         check_sha256(sha256, received.sha256)
         done = await threads.run(
-            engine.deploy_zip, received.path, name=name, major=major, removable=may_remove, exportable=may_export
+            engine.deploys.run_sent, received.path, name=name, major=major, removable=may_remove, exportable=may_export
         )
     finally:
         await threads.run(received.path.unlink, missing_ok=True)
