@@ -19,6 +19,7 @@ from compox_http.protocol import Protocol
 from tests.http.serving import API, Wire, hdf5_bytes
 from tests.http.test_files import scratch_files
 from tests.http.test_interrupted import connect, eventually
+from tests.http.traces import held_by
 
 HEAD = b"Host: x\r\nConnection: close\r\n"
 
@@ -201,7 +202,7 @@ def test_many_clients_leave_no_trace(wire: Wire, engine: Engine, tmp_path: Path)
     content = hdf5_bytes(tmp_path, data=np.zeros(6_000_000, np.uint8))
     process = psutil.Process()
     file_id = wire.upload(content)
-    before = process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
+    before = held_by(process, wire.url)
     starts = [
         b"GET / HTTP/1.1\r\nX-A: b\r\n",
         b"POST /api/v0/files HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" + bytes(1_500_000),
@@ -218,8 +219,7 @@ def test_many_clients_leave_no_trace(wire: Wire, engine: Engine, tmp_path: Path)
         for raw in held:
             raw.close()
     eventually(lambda: not scratch_files(engine))
-    now = process.num_fds if hasattr(process, "num_fds") else process.num_handles
-    eventually(lambda: now() <= before + 16)  # both ends of connections that the client keeps; 30 were held
+    eventually(lambda: held_by(process, wire.url) <= before + 8)  # both ends of connections that the client keeps
 
 
 def test_a_body_that_was_never_asked_for_ends_the_connection(wire: Wire) -> None:
