@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import pytest
 
 from compox_core.errors import InvalidInputError
@@ -25,9 +25,9 @@ class PresignedContract:
     checks = True
 
     @pytest.fixture
-    def plain(self) -> Iterator[httpx.Client]:
+    def plain(self) -> Iterator[httpx2.Client]:
         """A client that knows nothing of S3."""
-        with httpx.Client(timeout=30) as client:
+        with httpx2.Client(timeout=30) as client:
             yield client
 
     @staticmethod
@@ -38,7 +38,7 @@ class PresignedContract:
         return url
 
     def test_who_has_the_url_puts_and_gets(
-        self, store: ObjectStore, backdoor: Backdoor, plain: httpx.Client, server: S3Server
+        self, store: ObjectStore, backdoor: Backdoor, plain: httpx2.Client, server: S3Server
     ) -> None:
         """The object is the one of the store, byte for byte; the URL leads to the endpoint and holds no secret."""
         data = bytes(range(256)) * 1000
@@ -51,7 +51,7 @@ class PresignedContract:
             assert url.startswith(server.endpoint + "/")
             assert server.secret not in url
 
-    def test_what_was_not_signed_is_refused(self, store: ObjectStore, backdoor: Backdoor, plain: httpx.Client) -> None:
+    def test_what_was_not_signed_is_refused(self, store: ObjectStore, backdoor: Backdoor, plain: httpx2.Client) -> None:
         """Another method, another key, a longer life and a changed signature each."""
         if not self.checks:
             return
@@ -73,7 +73,7 @@ class PresignedContract:
         assert backdoor.read(FILES, KEY) == b"content"
         assert backdoor.read(FILES, "v1/other.h5") == b"secret"
 
-    def test_a_url_expires(self, store: ObjectStore, backdoor: Backdoor, plain: httpx.Client) -> None:
+    def test_a_url_expires(self, store: ObjectStore, backdoor: Backdoor, plain: httpx2.Client) -> None:
         """After its seconds it is refused; it was good before."""
         if not self.checks:
             return
@@ -85,12 +85,12 @@ class PresignedContract:
             time.sleep(0.3)
         assert plain.get(self.signed(store, "GET", 30)).content == b"content"
 
-    def test_an_object_that_is_not_there_is_not_found(self, store: ObjectStore, plain: httpx.Client) -> None:
+    def test_an_object_that_is_not_there_is_not_found(self, store: ObjectStore, plain: httpx2.Client) -> None:
         """The URL says nothing about whether there is one."""
         assert plain.get(self.signed(store, "GET")).status_code == 404
 
     def test_it_is_signed_for_the_host_that_clients_know(
-        self, store: ObjectStore, backdoor: Backdoor, plain: httpx.Client, server: S3Server
+        self, store: ObjectStore, backdoor: Backdoor, plain: httpx2.Client, server: S3Server
     ) -> None:
         """The server takes it under that name, for which scheme, port and path stay as they are."""
         backdoor.write(FILES, KEY, b"content")
@@ -124,7 +124,7 @@ class PresignedContract:
             with pytest.raises(InvalidInputError):
                 store.presigned(FILES, "../other/k", method, 60)
 
-    def test_a_bucket_for_each_collection_has_urls_too(self, server: S3Server, plain: httpx.Client) -> None:
+    def test_a_bucket_for_each_collection_has_urls_too(self, server: S3Server, plain: httpx2.Client) -> None:
         """The bucket stands in the path, as the endpoint is one host."""
         prefix = f"t{uuid.uuid4().hex[:12]}-"
         options: dict[str, Any] = {"prefix": prefix, "options": server.options, "bucket_per_collection": True}

@@ -7,13 +7,12 @@ In `data-store`:
     sha256/<id>        the SHA-256 of the content of a file, as 64 hexadecimal digits
     content/<sha256>   the id of a file with this content, noted when a client sent the hash with it
 
-The notes are of no importance: where one is missing a file has another tag, and is stored once more. All expire alike.
+The last two are notes: see `file_notes`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,11 +21,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
-from compox_core.errors import ConflictError, DataError, InvalidInputError, NotFoundError, StorageError
+from compox_core.errors import ConflictError, DataError, NotFoundError, StorageError
 from compox_core.identity import new_id
 from compox_core.storage.collections import FILES
 from compox_core.storage.expiry import Expiry
-from compox_core.storage.keys import is_key
+from compox_core.storage.file_notes import FileNotes
+from compox_core.storage.file_places import file_exists, file_not_found, is_file_id, named_key, places
 from compox_core.storage.objects import ObjectInfo, ObjectStore
 
 if TYPE_CHECKING:
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HASHES = "sha256/"
-CONTENTS = "content/"
-NAMED = "v1/"
-
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?<!\.)")
 _CHUNK = 1024 * 1024  # bytes
 
 
@@ -58,6 +52,7 @@ class FileStore:
     def __init__(self, store: ObjectStore) -> None:
         self.store = store
         self._expiry = Expiry(store)
+        self._notes = FileNotes(store)
 
     def upload(self, source: Path | bytes | BinaryIO) -> str:
         """Store a file from a path, its content or a stream, and return its new id.
@@ -93,7 +88,7 @@ class FileStore:
         finally:
             path.unlink(missing_ok=True)
         if noted and sha256 is not None:
-            self.store.put(FILES, CONTENTS + sha256, file_id.encode())
+            self._notes.note_content(sha256, file_id)
         return file_id
 
     def publish(self, path: Path, sha256: str | None = None) -> str:
@@ -103,7 +98,7 @@ class FileStore:
             file_id = new_id()
             # Nobody else can have this id, and what is not exclusive streams in parts to S3, whatever its size.
             self.store.put_file(FILES, file_id, path, consume=True)
-            self.store.put(FILES, HASHES + file_id, digest.encode())
+            self._notes.note_hash(file_id, digest)
             return file_id
         finally:
             path.unlink(missing_ok=True)
@@ -113,7 +108,7 @@ class FileStore:
 
         None where it is not here, or no more.
         """
-        known = self._noted(sha256)
+        known = self._notes.file_with(sha256)
         if known is None:
             return None
         file_id = new_id()
@@ -121,16 +116,9 @@ class FileStore:
             self.store.copy(FILES, known, file_id)
         except NotFoundError:  # it went in between
             return None
-        self.store.put(FILES, HASHES + file_id, sha256.encode())
-        self.store.put(FILES, CONTENTS + sha256, file_id.encode())  # the younger one lives longer
+        self._notes.note_hash(file_id, sha256)
+        self._notes.note_content(sha256, file_id)  # the younger one lives longer
         return file_id
-
-    def _noted(self, sha256: str) -> str | None:
-        try:
-            file_id = self.store.get(FILES, CONTENTS + sha256).decode("utf-8", "replace")
-        except NotFoundError:
-            return None
-        return file_id if _ID.fullmatch(file_id) and self.store.exists(FILES, file_id) else None
 
     def place_named(self, path: Path, name: str) -> None:
         """Take over a finished file under a name that a client chose, whatever is in it.
@@ -140,9 +128,9 @@ class FileStore:
         try:
             self.check_name(name)
             try:
-                self.store.put_file(FILES, NAMED + name, path, consume=True, exclusive=True)
+                self.store.put_file(FILES, named_key(name), path, consume=True, exclusive=True)
             except ConflictError as error:
-                raise _file_exists(name) from error
+                raise file_exists(name) from error
         finally:
             path.unlink(missing_ok=True)
 
@@ -151,22 +139,17 @@ class FileStore:
 
         Raises InvalidInputError (`invalid_file_name`), ConflictError (`file_exists`).
         """
-        if not (_NAME.fullmatch(name) and is_key(NAMED + name)):
-            raise InvalidInputError(
-                f"{name!r} cannot name a file: use 1 to 200 letters, digits, '.', '_' and '-', the first of them a "
-                "letter or digit, the last no '.'.",
-                code="invalid_file_name",
-                details={"object_name": name},
-            )
+        named_key(name)
         if self.exists_all([name]) == []:
-            raise _file_exists(name)
+            raise file_exists(name)
 
     def presigned(self, name: str, method: str, seconds: int, domain: str | None = None) -> str | None:
         """Return a URL past this process at which a file may be got or, under a name of the client's own, put.
 
-        None where the store has no such URLs. Raises NotFoundError for a `GET` of a file that is not there.
+        None where the store has no such URLs. Raises NotFoundError for a `GET` of a file that is not there, and
+        InvalidInputError (`invalid_file_name`) for a `PUT` under what can be no name.
         """
-        key = self._key(name) if method == "GET" else NAMED + name
+        key = self._key(name) if method == "GET" else named_key(name)
         return self.store.presigned(FILES, key, method, seconds, domain)
 
     def save(self, values: Mapping[str, Any], schema: type[DataSchema] | None = None) -> str:
@@ -201,18 +184,21 @@ class FileStore:
         Of a file that was not hashed on its way (it was put at a signed URL) the text is another one, made of its name
         and version.
         """
-        stream = self.open(file_id)
+        key, stream = _first(file_id, lambda key: (key, self.store.open(FILES, key)))
         try:
-            return stream, self._tag(file_id)
+            return stream, self._tag(file_id, key)
         except BaseException:  # whatever it is, it is raised again
             stream.close()
             raise
 
-    def _tag(self, file_id: str) -> str:
-        if _ID.fullmatch(file_id):
-            with suppress(NotFoundError):
-                return self.store.get(FILES, HASHES + file_id).decode("ascii", "replace")
-        info = _first(file_id, lambda key: self.store.stat(FILES, key))
+    def _tag(self, file_id: str, key: str) -> str:
+        sha256 = self._notes.hash_of(file_id) if key == file_id else None
+        if sha256 is not None:
+            return sha256
+        try:
+            info = self.store.stat(FILES, key)
+        except NotFoundError as error:  # it went in between
+            raise file_not_found(file_id) from error
         return f"{file_id}-{info.size}-{hashlib.sha256(info.version.encode()).hexdigest()[:16]}"
 
     def info(self, file_id: str) -> FileInfo:
@@ -226,14 +212,14 @@ class FileStore:
 
     def delete(self, file_id: str) -> None:
         """Remove a file."""
-        if sum(self.store.delete(FILES, key) for key in _keys(file_id)) == 0:
-            raise _file_not_found(file_id)
-        if _ID.fullmatch(file_id):
-            self.store.delete(FILES, HASHES + file_id)
+        if sum(self.store.delete(FILES, key) for key in places(file_id)) == 0:
+            raise file_not_found(file_id)
+        if is_file_id(file_id):
+            self._notes.forget(file_id)
 
     def exists_all(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored, in their order; empty when all are there."""
-        return [name for name in file_ids if not any(self.store.exists(FILES, key) for key in _keys(name))]
+        return [name for name in file_ids if not any(self.store.exists(FILES, key) for key in places(name))]
 
     def ready(self, file_ids: Sequence[str]) -> list[str]:
         """Do what `exists_all` does, and open those that nobody has looked at, since they were put at a signed URL.
@@ -242,7 +228,7 @@ class FileStore:
         """
         missing = []
         for file_id in file_ids:
-            key = next((key for key in _keys(file_id) if self.store.exists(FILES, key)), None)
+            key = next((key for key in places(file_id) if self.store.exists(FILES, key)), None)
             if key is None:
                 missing.append(file_id)
             elif key != file_id:
@@ -262,21 +248,21 @@ class FileStore:
 
     def _key(self, file_id: str) -> str:
         """Return the key of a file that is there."""
-        for key in _keys(file_id):
+        for key in places(file_id):
             if self.store.exists(FILES, key):
                 return key
-        raise _file_not_found(file_id)
+        raise file_not_found(file_id)
 
     def endangered(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored or may be swept away at this moment, in their order.
 
         The others stay for as long as a stored object names them, if it was stored before this call; see `expiry`.
         """
-        return [name for name in file_ids if all(self._expiry.endangered([key]) for key in _keys(name) or [name])]
+        return [name for name in file_ids if all(self._expiry.endangered([key]) for key in places(name) or [name])]
 
     def list(self) -> Iterator[FileInfo]:
         """Yield every stored file in order of id, which is the order in which they were stored."""
-        return (_file_info(info) for info in self.store.list(FILES) if _ID.fullmatch(info.key))
+        return (_file_info(info) for info in self.store.list(FILES) if is_file_id(info.key))
 
     @contextmanager
     def materialise(self, file_id: str) -> Iterator[Path]:
@@ -307,28 +293,12 @@ def check_hdf5(path: Path) -> None:
         raise _no_hdf5(f"The file of {size} bytes", str(error), {"size": size}) from error
 
 
-def file_of(key: str) -> str:
-    """Return the id of the file that an object of `data-store` is, or says something about."""
-    return key.removeprefix(NAMED).removeprefix(HASHES)
-
-
-def is_note(key: str) -> bool:
-    """Return whether an object of `data-store` is no file, but says something about one."""
-    return key.startswith((HASHES, CONTENTS))
-
-
-def _keys(file_id: str) -> list[str]:
-    """Return where a file of this name may lie; nowhere where it cannot be the name of any."""
-    found = [file_id] if _ID.fullmatch(file_id) else []
-    return [*found, NAMED + file_id] if _NAME.fullmatch(file_id) and is_key(NAMED + file_id) else found
-
-
 def _first(file_id: str, look: Callable[[str], T]) -> T:
     """Return what `look` finds at the first place where the file lies. Raises NotFoundError (`file_not_found`)."""
-    for key in _keys(file_id):
+    for key in places(file_id):
         with suppress(NotFoundError):
             return look(key)
-    raise _file_not_found(file_id)
+    raise file_not_found(file_id)
 
 
 def _sha256(path: Path) -> str:
@@ -341,22 +311,6 @@ def _no_hdf5(what: str, why: str, details: dict[str, Any]) -> DataError:
         f"{what} cannot be opened as HDF5: {why}. Send a complete file that h5py can open.",
         code="invalid_hdf5_file",
         details={**details, "reason": why},
-    )
-
-
-def _file_exists(name: str) -> ConflictError:
-    return ConflictError(
-        f"There is a file {name!r} already, and files never change: choose another name, or delete that one.",
-        code="file_exists",
-        details={"object_name": name},
-    )
-
-
-def _file_not_found(file_id: str) -> NotFoundError:
-    return NotFoundError(
-        f"There is no file {file_id!r} in the store. Upload it again; files may be deleted after some time.",
-        code="file_not_found",
-        details={"file_id": file_id},
     )
 
 

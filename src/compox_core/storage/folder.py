@@ -188,6 +188,7 @@ class FolderStore(ObjectStore):
         folder = self.root / TEMPORARY
         with reported("write", str(folder)):
             if not folder.is_dir():
+                self._check_present()  # or a store that went away would come again, empty
                 self._make(folder)
         return folder / new_token()
 

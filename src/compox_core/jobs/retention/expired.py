@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from compox_core.errors import StorageError
@@ -28,7 +29,7 @@ from compox_core.jobs.retention.needs import Pins, read_needs
 from compox_core.storage import FILES, STOP_REQUESTS, SYSTEM, ObjectInfo
 from compox_core.storage.collections import SUBMITS
 from compox_core.storage.expiry import Expiry
-from compox_core.storage.files import is_note
+from compox_core.storage.file_notes import is_content_note, noted_file
 from compox_core.tasks import TaskStore, TaskStores
 
 DECISION_SECONDS = 3600.0
@@ -38,32 +39,61 @@ and a machine may sleep in between."""
 EXPIRED = "expired files"
 
 
+@dataclass(frozen=True)
+class _File:
+    """A data file, and what is noted of its content where that is known."""
+
+    info: ObjectInfo
+    note: ObjectInfo | None
+
+
 def sweep_files(broom: Broom, stores: TaskStores, age: timedelta, pins: Collection[Pins]) -> None:
-    """Remove the data files that are older than `age` and that nobody needs."""
+    """Remove the data files that are older than `age` and that nobody needs, each with the note of its hash.
+
+    What is noted of no file that is there goes with its age, too.
+    """
     before = broom.now - age
-    old = [info for info in broom.store.list(FILES) if info.modified < before]
+    old, left = _listed(broom, before)
     while old and not broom.ended():
         with nullcontext() if broom.dry_run else Expiry(broom.store).announced(before):
             old = _decide(broom, stores, before, old, pins)
             if broom.in_doubt:
                 raise StorageError("A file may still be removed by a request whose answer was lost.", retryable=True)
+    for note in broom.each(left):
+        broom.delete(FILES, [note], "notes about files")
+
+
+def _listed(broom: Broom, before: datetime) -> tuple[list[_File], list[ObjectInfo]]:
+    """Return the files that were stored before some time, and the notes from before it that no file needs."""
+    files: dict[str, ObjectInfo] = {}
+    notes: dict[str, ObjectInfo] = {}
+    left: list[ObjectInfo] = []
+    for info in broom.store.list(FILES):
+        noted = noted_file(info.key)
+        if noted is not None:
+            notes[noted] = info
+        elif not is_content_note(info.key):
+            files[info.key] = info
+        elif info.modified < before:
+            left.append(info)
+    old = [_File(info, notes.get(key)) for key, info in files.items() if info.modified < before]
+    return old, left + [info for key, info in notes.items() if key not in files and info.modified < before]
 
 
 def _decide(
-    broom: Broom, stores: TaskStores, before: datetime, old: list[ObjectInfo], pins: Collection[Pins]
-) -> list[ObjectInfo]:
+    broom: Broom, stores: TaskStores, before: datetime, old: list[_File], pins: Collection[Pins]
+) -> list[_File]:
     """Remove those of the `old` that nobody needs; return those that were not come to in time."""
     needs = read_needs(stores, before, pins)
     begun = since_boot()
-    for number, info in enumerate(broom.each(old)):
-        why = needs.why(info)
+    for number, file in enumerate(broom.each(old)):
+        why = needs.why(file.info)
         if why is not None:
-            if not is_note(info.key):
-                broom.ledger.kept(FILES, EXPIRED, why)
+            broom.ledger.kept(FILES, EXPIRED, why)
         elif since_boot() - begun > DECISION_SECONDS:
             return old[number:]
         else:
-            broom.delete(FILES, [info], "notes about files" if is_note(info.key) else EXPIRED)
+            broom.delete(FILES, [file.info] if file.note is None else [file.note, file.info], EXPIRED)
     return []
 
 

@@ -10,7 +10,7 @@ from compox_core.errors import NotFoundError, StorageError
 from compox_core.identity import time_of
 from compox_core.records import TaskRecord
 from compox_core.storage import ObjectInfo
-from compox_core.storage.files import file_of
+from compox_core.storage.file_places import file_of
 from compox_core.tasks import TaskStore, TaskStores
 
 Pins = Callable[[], Collection[str]]
