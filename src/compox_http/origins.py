@@ -59,8 +59,8 @@ def _address(scheme: str, host: str) -> tuple[str | None, int | None]:
 
 async def _refuse(send: Send) -> None:
     error = ConflictError(
-        "A page of another origin asks for a change, which this server allows no page that middleware.allow_origins "
-        "does not name.",
+        "A page of another origin asks for a change, and this server's configuration does not name that origin: add it "
+        "to middleware.allow_origins if the page may do so.",
         code="origin_not_allowed",
     )
     body = to_json(with_request_id(body_of(error)))

@@ -33,6 +33,9 @@ def test_a_store_that_is_gone_is_told_and_one_that_is_back_too(tmp_path: Path, m
         assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
         assert answer.json()["retryable"] is True and str(tmp_path) not in answer.text
         assert wire.http.get("/livez").status_code == 200
+        refused = wire.http.post("/api/v0/files", content=b"anything")
+        assert (refused.status_code, refused.json()["code"]) == (500, "storage_unavailable")
+        assert not store.exists(), "nothing is written beside a store that is away"
         shutil.move(away, store)
         assert wire.http.get("/readyz").status_code == 200
         wire.close()

@@ -115,6 +115,16 @@ def test_an_id_whose_request_was_refused_is_free(wire: Wire, content: bytes) -> 
     assert wire.http.put(f"{V1}/{name}", json=body).status_code == 201
 
 
+def test_an_id_whose_record_was_deleted_is_free(wire: Wire, content: bytes) -> None:
+    """The same request runs once more."""
+    name, body = f"job-{new_id()}", body_for(wire, content)
+    first = wire.http.put(f"{V1}/{name}", json=body, params={"wait": 30}).json()["execution_id"]
+    wire.http.delete(f"{API}/execute-algorithm/{first}")
+    assert wire.http.get(f"{V1}/{name}").status_code == 404
+    again = wire.http.put(f"{V1}/{name}", json=body, params={"wait": 30})
+    assert (again.status_code, again.json()["status"]) == (201, "COMPLETED")
+
+
 @pytest.mark.parametrize("bad", ["~", "a b", "%00", "x" * 129, "ü", "-x"])
 def test_an_id_that_cannot_be_one_is_422(wire: Wire, content: bytes, bad: str) -> None:
     """With the rule."""
@@ -158,7 +168,7 @@ def test_the_newest_come_first_in_pages(shelf: Any) -> None:
         found = pages(wire, limit=limit)
         assert [each["execution_id"] for page in found for each in page] == ids[::-1]
         assert all(len(page) <= limit for page in found)
-        assert {each["log"] for page in found for each in page} == {""}
+        assert {(each["log"], each["session_token"]) for page in found for each in page} == {("", None)}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compox_core.engine.algorithms import no_checkpoint
-from compox_core.engine.submits import promised_id, submit_once
+from compox_core.engine.submits import forget_promise, promised_id, submit_once
 from compox_core.engine.tasks import Tasks
 from compox_core.errors import InvalidInputError, NotFoundError
 from compox_core.identity import new_id
@@ -27,9 +27,13 @@ class Executions(Tasks[ExecutionRecord]):
             self._bench.store,
             client_id,
             request,
-            submit=lambda execution_id: self._submit(request, execution_id, contested=True),
+            submit=lambda execution_id: self._submit(request, execution_id, client_id),
             load=self.get,
         )
+
+    def _deleted(self, record: ExecutionRecord) -> None:
+        if record.client_id is not None:
+            forget_promise(self._bench.store, record.client_id)
 
     def named(self, execution_id: str) -> ExecutionRecord:
         """Return a record by its id, or by the id that the client gave its submit. Raises NotFoundError."""
@@ -54,7 +58,7 @@ class Executions(Tasks[ExecutionRecord]):
         """
         return self._submit(request, new_id())
 
-    def _submit(self, request: ExecutionRequest, execution_id: str, *, contested: bool = False) -> ExecutionRecord:
+    def _submit(self, request: ExecutionRequest, execution_id: str, client_id: str | None = None) -> ExecutionRecord:
         _refuse(self._bench.files.ready(request.input_dataset_ids))
         fields = self._to_run(request)
         if request.checkpoint_id:
@@ -65,10 +69,12 @@ class Executions(Tasks[ExecutionRecord]):
                 "run may go to another machine: leave session_token out, or run with 'processes' or 'threads'.",
                 code="task_session_not_supported",
             )
-        record = ExecutionRecord(execution_id=execution_id, **fields)
+        record = ExecutionRecord(execution_id=execution_id, client_id=client_id, **fields)
         # Once more when the queue names the inputs: a sweep that had not seen it may have taken them meanwhile.
         return self._queue(
-            record, lambda: _refuse(self._bench.files.endangered(record.input_dataset_ids)), contested=contested
+            record,
+            lambda: _refuse(self._bench.files.endangered(record.input_dataset_ids)),
+            contested=client_id is not None,
         )
 
 

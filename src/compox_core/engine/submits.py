@@ -96,6 +96,11 @@ def promised_id(store: ObjectStore, client_id: str) -> str | None:
     return _read(store, _key(client_id)).task_id
 
 
+def forget_promise(store: ObjectStore, client_id: str) -> None:
+    """Free a client's id, whose job's record was deleted."""
+    store.delete(SYSTEM, _key(client_id))
+
+
 def _key(client_id: str) -> str:
     return SUBMITS + hashlib.sha256(client_id.encode()).hexdigest()
 

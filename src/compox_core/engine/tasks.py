@@ -245,6 +245,10 @@ class Tasks(Generic[R]):
         self._desk.live.forget(task_id)
         self._stored.delete(task_id)
         self._desk.upkeep.forget(self._stored, task_id)
+        self._deleted(record)
+
+    def _deleted(self, record: R) -> None:
+        """Drop what only the record of a job gave a meaning."""
 
     def delete_ended(self) -> int:
         """Delete the records of all jobs that have ended, and return how many there were."""

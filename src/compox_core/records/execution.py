@@ -28,7 +28,10 @@ class ExecutionRequest(BaseModel):
 
 
 class ExecutionRecord(AlgorithmTaskRecord):
-    """A run on stored inputs, and the ids of the files that it gave."""
+    """A run on stored inputs, and the ids of the files that it gave.
+
+    `client_id` is the id under which its client has submitted it once, if it did.
+    """
 
     kind: ClassVar[JobKind] = JobKind.EXECUTION
     id_field: ClassVar[str] = "execution_id"
@@ -36,6 +39,7 @@ class ExecutionRecord(AlgorithmTaskRecord):
     execution_id: str
     input_dataset_ids: list[str]
     output_dataset_ids: list[str] = Field(default_factory=list)
+    client_id: str | None = None
 
     @property
     def file_ids(self) -> list[str]:

@@ -55,7 +55,7 @@ async def submit_once(
 ) -> Response[ExecutionRecord]:
     """The client chooses the id, and may repeat the request when it did not hear the answer: the run is submitted
     once (201), and then shown (200). Another request under the same id is refused (409). The record has an id of the
-    server's as well; both name it under `/api/v1/executions`."""
+    server's as well; both name it under `/api/v1/executions`. When its record was deleted, the id is free again."""
     wanted = parse_execute(await request.body())
     service = Service.of(request)
     record, created = await service.threads.run(service.engine.executions.submit_once, execution_id, wanted)
@@ -96,15 +96,16 @@ async def list_executions(
     limit: Annotated[int, QueryParameter(ge=1, le=MAX_PAGE, description="At most so many.")] = DEFAULT_PAGE,
     cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
 ) -> ExecutionPage:
-    """The newest first, without their logs. Go on with `next_cursor` until that is null; a page may hold fewer than
-    `limit`, or none, although others follow."""
+    """The newest first, without their logs and session tokens. Go on with `next_cursor` until that is null; a page may
+    hold fewer than `limit`, or none, although others follow."""
     service = Service.of(request)
     wanted = _status(status)
     ids = None if algorithm is None else await service.threads.run(service.engine.algorithms.ids, algorithm)
     page = await service.threads.run(
         service.engine.executions.page, status=wanted, algorithm_ids=ids, limit=limit, cursor=cursor
     )
-    records = [record.model_copy(update={"log": ""}) for record in page.records]
+    # The token of a session opens it, and a list is for whoever asks.
+    records = [record.model_copy(update={"log": "", "session_token": None}) for record in page.records]
     return {"executions": records, "next_cursor": page.next_cursor}
 
 
