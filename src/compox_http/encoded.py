@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pydantic_core import to_json
 
 from compox_core.records import AlgorithmRecord
-from compox_http import shapes
+from compox_http import shaping
 
 
 class EncodedAlgorithms:
@@ -23,7 +23,7 @@ class EncodedAlgorithms:
         for record in records:
             entry = known.get(id(record))
             if entry is None or entry[0] is not record:
-                entry = record, to_json(shapes.algorithm(record), inf_nan_mode="null")
+                entry = record, to_json(shaping.algorithm(record), inf_nan_mode="null")
             found[id(record)] = entry
         if len(found) >= len(known) or not found.keys() <= known.keys():
             self._known = found  # which holds the records, so that no other can have their identity

@@ -17,10 +17,8 @@ from compox_http.shapes import (
     AlgorithmParameter,
     Execution,
     ParameterRules,
-    local_log,
-    local_text,
-    utc_text,
 )
+from compox_http.shaping import local_log, local_text, utc_text
 
 
 @pytest.fixture(params=["UTC0", "XYZ-3:30", "CET-1CEST,M3.5.0,M10.5.0/3"])
@@ -28,15 +26,15 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     """Local time is somewhere else."""
     if not hasattr(time, "tzset"):
         pytest.skip("this system cannot change its time zone")
-    from compox_http import shapes
+    from compox_http import shaping
 
-    shapes._local_stamp.cache_clear()
+    shaping._local_stamp.cache_clear()
     monkeypatch.setenv("TZ", request.param)
     time.tzset()
     yield request.param
     monkeypatch.undo()
     time.tzset()
-    shapes._local_stamp.cache_clear()
+    shaping._local_stamp.cache_clear()
 
 
 def test_local_times_are_those_of_python(zone: str) -> None:

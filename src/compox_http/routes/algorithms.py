@@ -9,7 +9,7 @@ from litestar.params import FromPath, QueryParameter
 from litestar.response.base import ASGIResponse
 
 from compox_core.errors import NotFoundError
-from compox_http import shapes
+from compox_http import shapes, shaping
 from compox_http.documents import NOT_UNDERSTOOD, ZIP_CONTENT, Documented, refusals
 from compox_http.downloads import send_scratch
 from compox_http.requests import whole_number
@@ -70,7 +70,7 @@ async def list_algorithms(
 async def get_algorithm(request: Request[Any, Any, Any], name: FromPath[str], major: FromPath[str]) -> shapes.Algorithm:
     """One algorithm by its name, whose case does not matter, and its major version."""
     service = Service.of(request)
-    return shapes.algorithm(await service.threads.run(service.engine.algorithms.get, name, major))
+    return shaping.algorithm(await service.threads.run(service.engine.algorithms.get, name, major))
 
 
 @get(

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request, get, post
 from litestar.params import FromPath
 
-from compox_http import shapes
+from compox_http import shapes, shaping
 from compox_http.documents import NOT_UNDERSTOOD, BenchmarkRequest, Documented, refusals
 from compox_http.requests import parse_benchmark
 from compox_http.service import Service
@@ -43,4 +43,4 @@ async def benchmark(request: Request[Any, Any, Any]) -> shapes.BenchmarkCreated:
 async def show(request: Request[Any, Any, Any], benchmark_id: FromPath[str]) -> shapes.Benchmark:
     """The record of a benchmark as it is now. Once its status is COMPLETED, `data` holds what was measured."""
     service = Service.of(request)
-    return shapes.benchmark(await service.latest(service.engine.benchmarks, benchmark_id))
+    return shaping.benchmark(await service.latest(service.engine.benchmarks, benchmark_id))

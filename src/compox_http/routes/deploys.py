@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, delete, get, post
 from litestar.params import FromPath, QueryParameter
 
-from compox_http import shapes
+from compox_http import shapes, shaping
 from compox_http.documents import NOT_UNDERSTOOD, Documented, refusals
 from compox_http.locality import require_local
 from compox_http.requests import flag
@@ -57,7 +57,7 @@ async def deploy_local(
         removable=flag("removable", removable),
         exportable=flag("exportable", exportable),
     )
-    return shapes.deployed(done)
+    return shaping.deployed(done)
 
 
 @post(
@@ -102,14 +102,14 @@ async def deploy_local_async(
 async def show(request: Request[Any, Any, Any], deploy_id: FromPath[str]) -> shapes.Deploy:
     """The record of a deploy as it is now."""
     service = Service.of(request)
-    return shapes.deploy(await service.latest(service.engine.deploys, deploy_id))
+    return shaping.deploy(await service.latest(service.engine.deploys, deploy_id))
 
 
 @get(["/deploy/local", "/deploy/local-async", "/deploy/algorithm"], include_in_schema=False)
 async def show_named(request: Request[Any, Any, Any]) -> shapes.Deploy:
     """The record of a deploy whose id is the name of another route; there is none."""
     service = Service.of(request)
-    return shapes.deploy(await service.latest(service.engine.deploys, request.url.path.rpartition("/")[2]))
+    return shaping.deploy(await service.latest(service.engine.deploys, request.url.path.rpartition("/")[2]))
 
 
 @delete(

@@ -8,7 +8,7 @@ from litestar import Request, delete, get, post
 from litestar.params import FromPath
 from litestar.response import Stream
 
-from compox_http import shapes
+from compox_http import shapes, shaping
 from compox_http.documents import NOT_UNDERSTOOD, Documented, ExecuteRequest, refusals
 from compox_http.downloads import json_array
 from compox_http.requests import parse_execute
@@ -45,7 +45,7 @@ async def execute(request: Request[Any, Any, Any]) -> shapes.ExecutionCreated:
 async def show(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> shapes.Execution:
     """The record of an execution as it is now. Once its status is COMPLETED its outputs can be downloaded."""
     service = Service.of(request)
-    return shapes.execution(await service.latest(service.engine.executions, execution_id))
+    return shaping.execution(await service.latest(service.engine.executions, execution_id))
 
 
 @post(
@@ -75,7 +75,7 @@ async def stop(request: Request[Any, Any, Any], execution_id: FromPath[str]) -> 
 async def show_all(request: Request[Any, Any, Any]) -> Stream:
     """Every record, oldest first; newer clients use `GET /api/v1/executions`, which answers in pages."""
     service = Service.of(request)
-    records = (shapes.execution(record) for record in service.engine.executions.list())
+    records = (shaping.execution(record) for record in service.engine.executions.list())
     return Stream(json_array(records, service.threads), media_type="application/json")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from litestar import Request, post
 from litestar.params import QueryParameter
 
-from compox_http import shapes
+from compox_http import shapes, shaping
 from compox_http.bodies import receive_file
 from compox_http.digests import announced_sha256, check_sha256
 from compox_http.documents import NOT_UNDERSTOOD, ZipUpload, refusals
@@ -56,4 +56,4 @@ async def deploy(
         )
     finally:
         await threads.run(received.path.unlink, missing_ok=True)
-    return shapes.deployed_zip(done)
+    return shaping.deployed_zip(done)
