@@ -33,7 +33,7 @@ class Executions(Tasks[ExecutionRecord]):
 
     def _deleted(self, record: ExecutionRecord) -> None:
         if record.client_id is not None:
-            forget_promise(self._bench.store, record.client_id)
+            forget_promise(self._bench.store, record.client_id, record.task_id)
 
     def named(self, execution_id: str) -> ExecutionRecord:
         """Return a record by its id, or by the id that the client gave its submit. Raises NotFoundError."""

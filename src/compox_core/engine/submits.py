@@ -3,6 +3,9 @@
 In `system-store`: `submits/<SHA-256 of the client's id>`, created exclusively, with the id that the job gets and what
 was asked. Whoever comes second finds the first one's job or, where that died in between, makes it under that id: a
 record is created by one of several racers only.
+
+Where one who had begun to was taken for lost, and its job was given up before it had a record, no job under that id
+would ever run: the client's id then means the next promise, `submits/<SHA-256>.2` and so on. The last one counts.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -44,13 +48,14 @@ def submit_once(
     """Return the job that `client_id` means, and whether this call has submitted it.
 
     Args:
-        submit: Submits the request under an id; raises ConflictError (`object_exists`) where that has a record.
+        submit: Submits the request under an id; raises ConflictError as `TaskStore.create` does for a contested one.
         load: Returns the record of an id. Raises NotFoundError.
 
     Raises:
-        InvalidInputError: `invalid_client_id`.
+        InvalidInputError: `invalid_client_id`, or what `submit` raises; then the id is free again.
+        NotFoundError: what `submit` raises; then the id is free again.
         ConflictError: `submit_conflict` where the same id was used for another request.
-        CompoxError: what `submit` raises; then the id is free again.
+        StorageError: where the store failed, or another process has not come to its end: the same may be tried again.
     """
     if not _CLIENT_ID.fullmatch(client_id):
         raise InvalidInputError(
@@ -59,50 +64,78 @@ def submit_once(
             code="invalid_client_id",
             details={"client_id": client_id[:200]},
         )
-    key = _key(client_id)
-    asked = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
-    mine = Promise(task_id=new_id(), request=asked)
-    try:
-        store.create(SYSTEM, key, mine.model_dump_json().encode())
-        promise = mine
-    except ConflictError:
-        promise = _read(store, key)
-    if promise.request != asked:
-        raise ConflictError(
-            f"The id '{client_id}' was used for another request: take a new one, or send the same request again.",
-            code="submit_conflict",
-            details={"client_id": client_id, "task_id": promise.task_id},
-        )
-    if promise is not mine:
+    asked = Promise(task_id=new_id(), request=hashlib.sha256(request.model_dump_json().encode()).hexdigest())
+    key = _last_key(store, client_id)
+    while True:
+        promise = _promised(store, key, asked)
+        if promise.request != asked.request:
+            raise ConflictError(
+                f"The id '{client_id}' was used for another request: take a new one, or send the same request again.",
+                code="submit_conflict",
+                details={"client_id": client_id, "task_id": promise.task_id},
+            )
+        if promise is not asked:
+            with suppress(NotFoundError):  # whoever promised it has not come to it, and may never
+                return load(promise.task_id), False
         try:
-            return load(promise.task_id), False
-        except NotFoundError:  # whoever promised it has not come to it, and may never
-            pass
-    try:
-        return submit(promise.task_id), True
-    except ConflictError as error:
-        if error.code != "object_exists":
+            return submit(promise.task_id), True
+        except ConflictError as error:
+            if error.code == "object_exists":
+                return _theirs(promise, load), False
+            if error.code != "job_given_up":
+                raise
+        except (InvalidInputError, NotFoundError):
+            with suppress(NotFoundError):  # somebody else has submitted it meanwhile
+                return load(promise.task_id), False
+            store.delete(SYSTEM, key)  # nothing was submitted, and a better request may follow under this id
             raise
-        return _theirs(promise, load), False
-    except (InvalidInputError, NotFoundError):
-        store.delete(SYSTEM, key)  # nothing was submitted, and a better request may follow under this id
-        raise
+        key, asked = _next(key), Promise(task_id=new_id(), request=asked.request)
 
 
 def promised_id(store: ObjectStore, client_id: str) -> str | None:
     """Return which job a client's id means; None where it means none."""
-    if not _CLIENT_ID.fullmatch(client_id) or not store.exists(SYSTEM, _key(client_id)):
+    if not _CLIENT_ID.fullmatch(client_id):
         return None
-    return _read(store, _key(client_id)).task_id
+    key = _last_key(store, client_id)
+    return _read(store, key).task_id if store.exists(SYSTEM, key) else None
 
 
-def forget_promise(store: ObjectStore, client_id: str) -> None:
-    """Free a client's id, whose job's record was deleted."""
-    store.delete(SYSTEM, _key(client_id))
+def forget_promise(store: ObjectStore, client_id: str, task_id: str) -> None:
+    """Free a client's id, if it means the job of this id, whose record was deleted."""
+    if promised_id(store, client_id) != task_id:
+        return
+    first, last = _first_key(client_id), _last_key(store, client_id)
+    for number in range(_number(last), 1, -1):  # the first one last: it leads to the others
+        store.delete(SYSTEM, f"{first}.{number}")
+    store.delete(SYSTEM, first)
 
 
-def _key(client_id: str) -> str:
+def _first_key(client_id: str) -> str:
     return SUBMITS + hashlib.sha256(client_id.encode()).hexdigest()
+
+
+def _last_key(store: ObjectStore, client_id: str) -> str:
+    key = _first_key(client_id)
+    while store.exists(SYSTEM, _next(key)):
+        key = _next(key)
+    return key
+
+
+def _next(key: str) -> str:
+    return f"{key.partition('.')[0]}.{_number(key) + 1}"
+
+
+def _number(key: str) -> int:
+    return int(key.partition(".")[2] or 1)
+
+
+def _promised(store: ObjectStore, key: str, mine: Promise) -> Promise:
+    """Return what is promised: `mine` where nothing was."""
+    try:
+        store.create(SYSTEM, key, mine.model_dump_json().encode())
+    except ConflictError:
+        return _read(store, key)
+    return mine
 
 
 def _theirs(promise: Promise, load: Callable[[str], R]) -> R:

@@ -37,6 +37,7 @@ from compox_core.holder import unknown_process
 from compox_core.identity import utc_now
 from compox_core.records import JobKind, TaskRecord, TaskStatus
 from compox_core.storage import STOP_REQUESTS, ObjectInfo, ObjectStore, RecordStore
+from compox_core.storage.objects import object_exists
 from compox_core.tasks.kinds import KINDS
 from compox_core.tasks.presence import Holder
 
@@ -95,12 +96,15 @@ class TaskStore:
         """Store a new job: whoever looks for work can find it from then on.
 
         Where the id is `contested`, others may be creating a job under it: then one of all succeeds, and the others
-        get ConflictError (`object_exists`).
+        get ConflictError (`object_exists`). So does everybody (`job_given_up`) where one of them was taken for lost
+        before it came to the record: what was decided then would be the end of any job of this id.
         """
         self.adopt(record.task_id, home, resume=resume, held=held, exclusive=contested)
+        if contested:
+            self._check_free(record.task_id)
         try:
             self._records.create(f"record/{record.task_id}", record)
-        except ConflictError:  # that job came, and may have ended, before this one's entry
+        except ConflictError:  # it is another's, so it stays
             self._store.delete(self._collection, f"queue/{record.task_id}.job")
             raise
         except BaseException:
@@ -109,6 +113,24 @@ class TaskStore:
             with suppress(StorageError):
                 self._store.delete(self._collection, f"record/{record.task_id}")
                 self._store.delete(self._collection, f"queue/{record.task_id}.job")
+            raise
+
+    def _check_free(self, task_id: str) -> None:
+        """Take a job off the queue again where its id has a record, or its end is decided; raise ConflictError then."""
+        try:
+            # While its entry is ours nobody else makes a record, but who was taken for lost; then there is an end.
+            if self._store.exists(self._collection, f"record/{task_id}"):
+                raise object_exists(self._collection, f"record/{task_id}")
+            if self._store.exists(self._collection, _end_key(task_id, 1)):
+                raise ConflictError(
+                    f"{self.about.name.capitalize()} '{task_id}' was given up before it was recorded: submit it under "
+                    "another id.",
+                    code="job_given_up",
+                    details={"task_id": task_id},
+                )
+        except BaseException:
+            with suppress(StorageError):
+                self._store.delete(self._collection, f"queue/{task_id}.job")
             raise
 
     def save(self, record: TaskRecord) -> None:
