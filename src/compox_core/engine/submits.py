@@ -57,16 +57,10 @@ def submit_once(
         ConflictError: `submit_conflict` where the same id was used for another request.
         StorageError: where the store failed, or another process has not come to its end: the same may be tried again.
     """
-    if not _CLIENT_ID.fullmatch(client_id):
-        raise InvalidInputError(
-            f"{client_id[:200]!r} cannot be the id of a submit: use 1 to 128 letters, digits, '.', '_', ':' and '-', "
-            "the first of them a letter or digit.",
-            code="invalid_client_id",
-            details={"client_id": client_id[:200]},
-        )
+    _check_id(client_id)
     asked = Promise(task_id=new_id(), request=hashlib.sha256(request.model_dump_json().encode()).hexdigest())
     key = _last_key(store, client_id)
-    while True:
+    for _ in range(_LOOKS):
         promise = _promised(store, key, asked)
         if promise.request != asked.request:
             raise ConflictError(
@@ -80,16 +74,22 @@ def submit_once(
         try:
             return submit(promise.task_id), True
         except ConflictError as error:
-            if error.code == "object_exists":
-                return _theirs(promise, load), False
-            if error.code != "job_given_up":
+            if error.code == "job_given_up":
+                key, asked = _next(key), Promise(task_id=new_id(), request=asked.request)
+            elif error.code == "object_exists":
+                time.sleep(_LOOK_SECONDS)
+            else:
                 raise
         except (InvalidInputError, NotFoundError):
             with suppress(NotFoundError):  # somebody else has submitted it meanwhile
                 return load(promise.task_id), False
             store.delete(SYSTEM, key)  # nothing was submitted, and a better request may follow under this id
             raise
-        key, asked = _next(key), Promise(task_id=new_id(), request=asked.request)
+    raise StorageError(
+        "The same request is being submitted by another process, which has not come to its end: try again.",
+        code="storage_unavailable",
+        retryable=True,
+    )
 
 
 def promised_id(store: ObjectStore, client_id: str) -> str | None:
@@ -108,6 +108,16 @@ def forget_promise(store: ObjectStore, client_id: str, task_id: str) -> None:
     for number in range(_number(last), 1, -1):  # the first one last: it leads to the others
         store.delete(SYSTEM, f"{first}.{number}")
     store.delete(SYSTEM, first)
+
+
+def _check_id(client_id: str) -> None:
+    if not _CLIENT_ID.fullmatch(client_id):
+        raise InvalidInputError(
+            f"{client_id[:200]!r} cannot be the id of a submit: use 1 to 128 letters, digits, '.', '_', ':' and '-', "
+            "the first of them a letter or digit.",
+            code="invalid_client_id",
+            details={"client_id": client_id[:200]},
+        )
 
 
 def _first_key(client_id: str) -> str:
@@ -136,20 +146,6 @@ def _promised(store: ObjectStore, key: str, mine: Promise) -> Promise:
     except ConflictError:
         return _read(store, key)
     return mine
-
-
-def _theirs(promise: Promise, load: Callable[[str], R]) -> R:
-    """Return the job that somebody else submits at this moment, as soon as it has a record."""
-    for _ in range(_LOOKS):
-        try:
-            return load(promise.task_id)
-        except NotFoundError:
-            time.sleep(_LOOK_SECONDS)
-    raise StorageError(
-        "The same request is being submitted by another process, which has not come to its end: try again.",
-        code="storage_unavailable",
-        retryable=True,
-    )
 
 
 def _read(store: ObjectStore, key: str) -> Promise:
