@@ -1,7 +1,7 @@
 """How a connection is read: the protocol of the web server, and what that leaves to chance.
 
-- A head has a size and a time; a body that no longer comes is given up. A client that holds a connection without
-  using it costs a file descriptor, and without a limit all of them.
+- A head has a size and a time; a body that no longer comes is given up, and so is a client that no longer takes its
+  answer. A client that holds a connection without using it costs a file descriptor, and without a limit all of them.
 - What is no HTTP is refused in the shape of every other error.
 - A request that offers to upgrade (Java's client offers HTTP/2 with each) is served as the HTTP/1.1 that it also is.
   The parser would drop its body.
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import httptools
 from pydantic_core import to_json
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from compox_http.errors import http_body
 from compox_http.request_ids import new_id
@@ -24,6 +24,7 @@ from compox_http.request_ids import new_id
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 20.0
 BODY_SECONDS = 120.0
+STUCK_SECONDS = 300.0
 CHECK_SECONDS = 5.0
 
 
@@ -32,6 +33,7 @@ class Protocol(HttpToolsProtocol):
 
     head_seconds: ClassVar[float] = HEAD_SECONDS
     body_seconds: ClassVar[float] = BODY_SECONDS
+    stuck_seconds: ClassVar[float] = STUCK_SECONDS
     check_seconds: ClassVar[float] = CHECK_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,6 +42,9 @@ class Protocol(HttpToolsProtocol):
         self._due = math.inf  # when the bytes that are awaited must have come
         self._upgrading = False
         self._unasked = False  # the client waits to be asked for the body
+        self._answering: RequestResponseCycle | None = None  # of requests sent at once, the one whose turn it is
+        self._untaken = 0  # bytes that the client had not taken when that last changed
+        self._taken_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -49,9 +54,12 @@ class Protocol(HttpToolsProtocol):
         self._watch = self.loop.call_later(self.check_seconds, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the watch."""
+        """End the watch, and tell the request that is being answered: the web server tells the last one that came."""
         if self._watch is not None:
             self._watch.cancel()
+        if self._answering is not None and not self._answering.response_complete:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -97,6 +105,8 @@ class Protocol(HttpToolsProtocol):
             self._heard(self.body_seconds)
             self._unasked = self.expect_100_continue
             super().on_headers_complete()
+            if self._answering is None or self._answering.response_complete:
+                self._answering = self.cycle
 
     def on_body(self, body: bytes) -> None:
         """Pass on a part of the body."""
@@ -113,6 +123,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request, unless this one's body was never asked for: nobody knows whether it comes."""
+        if self.pipeline:
+            self._answering = self.pipeline[-1][0]
         super().on_response_complete()
         if self._unasked:
             self.transport.close()
@@ -122,13 +134,23 @@ class Protocol(HttpToolsProtocol):
         self._due = self.loop.time() + seconds
 
     def _check(self) -> None:
-        """Give the connection up when what is awaited has not come."""
+        """Give the connection up when what is awaited has not come, or what is sent is not taken."""
+        if self._is_stuck():
+            self.transport.abort()  # to close it would mean to wait until all is taken
+            return
         if self.flow.read_paused:  # it is we who let the client wait
             self._due += self.check_seconds
         if self.loop.time() >= self._due:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)
-        else:
-            self._watch = self.loop.call_later(self.check_seconds, self._check)
+        self._watch = self.loop.call_later(self.check_seconds, self._check)
+
+    def _is_stuck(self) -> bool:
+        now, untaken = self.loop.time(), self.transport.get_write_buffer_size()
+        if untaken != self._untaken or not untaken:
+            self._untaken, self._taken_at = untaken, now
+        # Else more is added to what waits, and its size says nothing.
+        nothing_is_added = self.flow.write_paused or self.transport.is_closing()
+        return nothing_is_added and now - self._taken_at >= self.stuck_seconds and untaken > 0
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -138,7 +160,8 @@ class Protocol(HttpToolsProtocol):
         """Answer and hang up; in the middle of another answer, only hang up."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        answering = self._answering
+        if answering is None or answering.response_complete or not answering.response_started:
             request_id = new_id()
             facts = {"request_id": request_id}
             self.logger.info("%d %s for what %s sent", status, status.phrase, self.client, extra=facts)

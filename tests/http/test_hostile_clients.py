@@ -197,6 +197,18 @@ def test_odd_queries_filter_or_are_ignored(wire: Wire, query: str) -> None:
     assert status == 200 and isinstance(json.loads(body), list)
 
 
+def test_an_answer_is_not_broken_into(wire: Wire, tmp_path: Path) -> None:
+    """What is no HTTP, after requests that were sent at once, ends the connection; its error is no part of a file."""
+    content = hdf5_bytes(tmp_path, data=np.zeros(20_000_000, np.uint8))
+    path = f"{API}/files/{wire.upload(content)}"
+    with connect(wire) as raw:
+        raw.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        start = raw.recv(100)
+        raw.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nnonsense\r\n\r\n")
+        _, _, body = (start + read_all(raw)).partition(b"\r\n\r\n")
+    assert content.startswith(body)
+
+
 def test_many_clients_leave_no_trace(wire: Wire, engine: Engine, tmp_path: Path) -> None:
     """Stalled heads, stalled uploads and readers that stop cost nobody else anything, and no file stays open."""
     content = hdf5_bytes(tmp_path, data=np.zeros(6_000_000, np.uint8))
