@@ -46,5 +46,5 @@ def _by_text(path: str | Path) -> Path:
 def _resolved(path: Path) -> Path | None:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):  # a circle of links
+    except (OSError, RuntimeError, ValueError):  # a circle of links; characters that no file's name can have
         return None

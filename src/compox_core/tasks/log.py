@@ -83,27 +83,32 @@ class TaskLog:
     def since(self, mark: int) -> tuple[int, str]:
         """Return what was added after the first `mark` characters, and how many there are by now.
 
-        Where some of it has left memory, a line that says so stands in its place.
+        Where some of it has left memory, a line that says how much stands in its place.
         """
         with self._lock:
-            if mark >= self._total:
-                return self._total, ""
-            late: list[str] = []
             wanted = self._total - mark
-            for line in reversed(self._tail):
-                if wanted <= 0:
-                    break
-                late.append(line)
-                wanted -= len(line)
             if wanted <= 0:
-                return self._total, "".join(reversed(late))[-(self._total - mark) :]
-            head, middle, tail = "".join(self._head), "".join(self._middle), "".join(self._tail)
-            gap = f"… {self._gone} characters are in the task's full log …\n" if self._gone else ""
-            if mark < len(head):
-                return self._total, head[mark:] + gap + middle + tail
-            missed = len(head) + self._gone - mark
-            rest = middle + tail
-            return self._total, gap + rest if missed > 0 else rest[-(self._total - mark) :]
+                return self._total, ""
+            late = self._last(wanted)
+            if late is not None:
+                return self._total, late
+            head, rest = "".join(self._head), "".join((*self._middle, *self._tail))
+            if mark >= len(head) and wanted <= len(rest):
+                return self._total, rest[-wanted:]
+            missed = self._gone - max(mark - len(head), 0)
+            gap = f"… {missed} characters are in the task's full log …\n" if missed else ""
+            return self._total, head[mark:] + gap + rest
+
+    def _last(self, count: int) -> str | None:
+        """Return the last characters where the tail has so many: whoever follows a log asks for a few lines."""
+        late: list[str] = []
+        left = count
+        for line in reversed(self._tail):
+            late.append(line)
+            left -= len(line)
+            if left <= 0:
+                return "".join(reversed(late))[-count:]
+        return None
 
     def parts(self) -> tuple[str, str, str]:
         """Return head, what is to be stored next, and tail; the chunks that were taken belong after the head."""
