@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from compox_core.algorithms.archives import BROKEN
 from compox_core.errors import CompoxError, NotFoundError, StorageError
 from compox_core.records import AlgorithmVersion, AssetEntry
 from compox_core.storage.collections import ASSETS, MODULES
@@ -36,6 +37,8 @@ def export_zip(store: ObjectStore, version: AlgorithmVersion, target: Path) -> N
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in _code(store, version):
             _check_name(version, name)
+            if name in archive.NameToInfo or name in version.assets:
+                raise _failed(version, f"its code holds '{name}' twice, or an asset is called so, too")
             archive.writestr(_entry(name, deflated=True), content)
         for name, asset in sorted(version.assets.items()):
             _check_name(version, name)
@@ -54,7 +57,7 @@ def _code(store: ObjectStore, version: AlgorithmVersion) -> Iterator[tuple[str, 
             with zipfile.ZipFile(stream) as archive:
                 for name in archive.namelist():
                     yield name, archive.read(name)
-    except (NotFoundError, zipfile.BadZipFile) as error:
+    except (NotFoundError, *BROKEN) as error:
         raise _failed(version, f"its code cannot be read: {error}") from error
 
 
