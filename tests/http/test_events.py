@@ -18,6 +18,7 @@ from compox_core.engine import Engine
 from compox_http.events import feed as feed_module
 from compox_http.events import stream as stream_module
 from compox_http.events.buffer import MOST_BYTES, MOST_EVENTS, Buffer
+from compox_http.protocol import Protocol
 from tests.http.serving import API, Wire, deploy_all, hdf5_bytes, image, served, settings_for, write_algorithm
 
 STEPS = """
@@ -257,7 +258,8 @@ def test_a_client_that_takes_nothing_is_given_up(
     tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others go on; nothing is kept for it."""
-    monkeypatch.setattr(stream_module, "STUCK_SECONDS", 0.3)
+    monkeypatch.setattr(Protocol, "stuck_seconds", 0.3)
+    monkeypatch.setattr(Protocol, "check_seconds", 0.1)
     monkeypatch.setattr(feed_module, "GAP_SECONDS", 0.0)
     chatty = STEPS.replace('f"step {step}"', '"x" * 20000')
     with Engine(settings_for("memory", tmp_path)) as engine:

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
 
 PING_SECONDS = 15.0
-STUCK_SECONDS = 60.0
-"""A client that takes nothing for so long has gone, whatever its connection says."""
 RETRY = b"retry: 2000\n\n"
 PING = b": ping\n\n"
 
@@ -60,8 +58,6 @@ class EventStream(ASGIResponse):
             await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
-        except TimeoutError:
-            return  # stuck: the server hangs up
         finally:
             for task in (gone, sending):
                 task.cancel()
@@ -90,8 +86,7 @@ class EventStream(ASGIResponse):
 
 
 async def _send(send: Send, body: bytes) -> None:
-    async with asyncio.timeout(STUCK_SECONDS):
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
 async def _disconnected(receive: Receive) -> None:
