@@ -24,6 +24,7 @@ from compox_core.storage.keys import is_key
 
 NO_NAMES = ["", ".", "..", "../x", "a/b", "a\\b", ".hidden", "-a", "a.", "a b", "ä", "con", "nul.txt", "x" * 201, "a\n"]
 HOUR = timedelta(hours=1)
+UNKNOWN = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -116,7 +117,7 @@ class TestNotes:
         assert files.again(sha256(hdf5)) is None
         assert len(list(files.list())) == 1
 
-    @pytest.mark.parametrize("note", [b"", b"\xff", b"../../etc/passwd", b"v1/mine", new_id().encode(), b"x" * 5000])
+    @pytest.mark.parametrize("note", [b"", b"\xff", b"../../etc/passwd", b"v1/mine", UNKNOWN.encode(), b"x" * 5000])
     def test_a_note_of_nothing_is_no_known_content(self, files: FileStore, store: ObjectStore, note: bytes) -> None:
         """Neither what is broken nor what names a file that is gone, or one that nobody has looked at."""
         put(files, "mine", b"anything")
@@ -156,7 +157,7 @@ class TestNotes:
 class TestNames:
     """Files that clients name."""
 
-    @pytest.mark.parametrize("name", ["a", "image_1.h5", "9-x..y", "x" * 200, new_id(), "con1", "sha256"])
+    @pytest.mark.parametrize("name", ["a", "image_1.h5", "9-x..y", "x" * 200, UNKNOWN, "con1", "sha256"])
     def test_a_file_has_the_name_that_its_client_chose(self, files: FileStore, store: ObjectStore, name: str) -> None:
         """It is taken over as it is, HDF5 or not, and is then used by that name like any other."""
         path = put(files, name, b"anything at all")
