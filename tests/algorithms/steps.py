@@ -17,7 +17,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -241,8 +241,12 @@ class Explorer:
 
 
 @contextmanager
-def repeatable_names() -> Iterator[None]:
-    """Make the random parts of keys repeat from run to run, each actor (thread) having its own."""
+def repeatable_names(*, announced: bool = False) -> Iterator[None]:
+    """Make the random parts of keys repeat from run to run, each actor (thread) having its own.
+
+    Unless they are to be `announced`, changes of algorithms are made without: the announcements are of use to lists
+    alone, and their steps would be most of what is searched.
+    """
     local = threading.local()
 
     def next_name(*_: object) -> str:
@@ -255,6 +259,8 @@ def repeatable_names() -> Iterator[None]:
         patch.setattr("compox_core.algorithms.blobs.secrets.token_hex", next_name)
         patch.setattr("compox_core.algorithms.changes.new_id", next_name)
         patch.setattr("compox_core.algorithms.changes.new_token", next_name)
+        if not announced:
+            patch.setattr("compox_core.algorithms.changes.Changes.announced", lambda self: nullcontext())
         patch.setattr("compox_core.algorithms.publishing._StampedFlags", AlgorithmFlags)
         patch.setattr("compox_core.algorithms.publishing.utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
         yield

@@ -23,7 +23,7 @@ from tests.algorithms.steps import Actor, Explorer, Hooked, repeatable_names
 @pytest.fixture
 def repeatable() -> Iterator[None]:
     """Random names that repeat."""
-    with repeatable_names():
+    with repeatable_names(announced=True):
         yield
 
 
