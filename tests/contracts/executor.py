@@ -291,13 +291,17 @@ class ExecutorContract:
             folder,
             "from compox_core.data import ImageSchema\nself.post_data([{'image': data[0]}], ImageSchema)\n" + ENDLESS,
         )
-        before = {info.key for info in engine.store.list("data-store")}
+
+        def stored() -> set[str]:
+            return {info.key.rpartition("/")[2] for info in engine.store.list("data-store")}
+
+        before = stored()
         execution = self.submit(engine, algorithm)
         self.begun(engine, execution)
         before.update(engine.executions.get(execution).input_dataset_ids)
         engine.executions.stop(execution)
         self.ended(engine, execution)
-        until(lambda: {info.key for info in engine.store.list("data-store")} == before, "the removal of the output")
+        until(lambda: stored() == before, "the removal of the output and of what is noted of it")
 
     def test_a_session_is_found_again(self, engine: Engine, folder: Path) -> None:
         """By its token, in the next run; or refused where runs share no memory."""
