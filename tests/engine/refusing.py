@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,10 +170,20 @@ class FullDisk(Refusing):
         self.disk = disk
 
     def refuse(self) -> None:
+        # A job that fails removes its output, which must not make room for its end.
+        self._held.mkdir()
+        for path in (self.disk.path / "store" / "data-store").rglob("*"):
+            if path.is_file():
+                (self._held / uuid.uuid4().hex).hardlink_to(path)
         self.disk.fill()
 
     def accept(self) -> None:
         self.disk.free()
+        shutil.rmtree(self._held)
+
+    @property
+    def _held(self) -> Path:
+        return self.disk.path / "held"
 
 
 class StoppedServer(Refusing):
