@@ -54,6 +54,8 @@ storage:
   backend_settings: {{provider: local, path: '{path}'}}
 inference:
   backend_settings: {{executor: processes, worker_number: 2}}
+logging: {{console_level: WARNING}}
+log_path: '{path}.log'
 """
 
 

@@ -24,6 +24,7 @@ def serving(store: Path, log: Path) -> Iterator[str]:
         RuntimeError: when the server does not come up; the message has the end of its log.
     """
     command = [sys.executable, "-m", "compox_http.main", "serve", "--store", str(store), "--port", "0"]
+    command += ["--logging.console_level", "WARNING", "--log_path="]  # nothing beside the folder of the demo
     with log.open("wb") as errors:
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True)
         try:

@@ -11,8 +11,17 @@ import pytest
 from compox_core.engine import Engine
 from tests.http.serving import Wire, deploy_all, hdf5_bytes, image, served, settings_for
 
+STORES = ("memory", "local", pytest.param("s3", marks=pytest.mark.s3))
 
-@pytest.fixture(scope="module", params=["memory", "local", pytest.param("s3", marks=pytest.mark.s3)])
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what needs an engine on each kind of store, or on those that its module names in `STORES`."""
+    if "engine" in metafunc.fixturenames:
+        stores = getattr(metafunc.module, "STORES", STORES)
+        metafunc.parametrize("engine", stores, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine with the test algorithms, on a store in memory, in a folder, and on a real S3 server."""
     folder = tmp_path_factory.mktemp("served")

@@ -9,6 +9,8 @@ import pytest
 from compox_http.requests import RequestInvalid, parse_execute
 from tests.http.serving import API, Wire, error_body
 
+STORES = ("memory", "local")  # nothing here asks the store for what S3 does otherwise
+
 
 def test_a_missing_field_is_told_with_its_place(wire: Wire) -> None:
     """422 with a list, one entry a problem."""

@@ -43,7 +43,7 @@ hooks = "tests.http.generated_bodies"
 request-timeout = 60
 
 [generation]
-max-examples = 30
+max-examples = 16
 database = "none"
 
 [phases]

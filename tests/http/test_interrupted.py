@@ -13,6 +13,8 @@ from compox_core.engine import Engine
 from tests.http.serving import API, Wire, hdf5_bytes
 from tests.http.test_files import scratch_files
 
+STORES = ("memory", "local")  # nothing here asks the store for what S3 does otherwise
+
 
 def connect(wire: Wire) -> socket.socket:
     """Return a plain connection to the server."""

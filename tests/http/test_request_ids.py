@@ -15,6 +15,8 @@ from compox_core.errors import StorageError
 from compox_core.logs import belonging
 from tests.http.serving import API, Wire, error_body, served
 
+STORES = ("memory", "local")  # nothing here asks the store for what S3 does otherwise
+
 
 @pytest.mark.parametrize("given", ["a", "3f2a", "A-b_c.9", "x" * 128])
 def test_a_sane_id_of_the_client_is_kept(wire: Wire, given: str) -> None:
