@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response
@@ -30,14 +31,25 @@ async def receive_upload(request: Request[Any, Any, Any], service: Service) -> R
             await threads.run(files.delete, again)
             raise
         return _created(again)
-    received = await receive_file(request.stream(), service.engine.store.scratch(), threads, limit=limit)
-    assert received.path is not None
+    path, found = await receive_scratch(request, service)
+    return _created(await threads.run(files.adopt, path, found, noted=sha256 is not None))
+
+
+async def receive_scratch(request: Request[Any, Any, Any], service: Service) -> tuple[Path, str]:
+    """Return a scratch file with the body, which the caller removes, and the SHA-256 of it.
+
+    Raises InvalidInputError (`invalid_digest`, `digest_mismatch`, `upload_too_large`); nothing stays then.
+    """
+    engine, threads = service.engine, service.threads
+    announced = announced_sha256(request.headers)
+    scratch, limit = engine.store.scratch(), engine.settings.limits.max_upload_bytes
+    received = await receive_file(request.stream(), scratch, threads, limit=limit)
     try:
-        check_sha256(sha256, received.sha256)
-    except BaseException:
-        await threads.run(received.path.unlink)
+        check_sha256(announced, received.sha256)
+    except BaseException:  # whatever it is, it is raised again
+        await threads.run(scratch.unlink)
         raise
-    return _created(await threads.run(files.adopt, received.path, received.sha256, noted=sha256 is not None))
+    return scratch, received.sha256
 
 
 def _created(file_id: str, headers: dict[str, str] | None = None) -> Response[FileCreated]:

@@ -8,11 +8,10 @@ from litestar import Request, post
 from litestar.params import QueryParameter
 
 from compox_http import shapes, shaping
-from compox_http.bodies import receive_file
-from compox_http.digests import announced_sha256, check_sha256
 from compox_http.documents import NOT_UNDERSTOOD, ZipUpload, refusals
 from compox_http.requests import flag
 from compox_http.service import Service
+from compox_http.uploads import receive_scratch
 
 TAGS = ["algorithms"]
 
@@ -45,15 +44,11 @@ async def deploy(
     may_remove, may_export = flag("removable", removable), flag("exportable", exportable)
     service = Service.of(request)
     engine, threads = service.engine, service.threads
-    sha256 = announced_sha256(request.headers)
-    limit = engine.settings.limits.max_upload_bytes
-    received = await receive_file(request.stream(), engine.store.scratch(), threads, limit=limit)
-    assert received.path is not None
+    path, _ = await receive_scratch(request, service)
     try:
-        check_sha256(sha256, received.sha256)
         done = await threads.run(
-            engine.deploys.run_sent, received.path, name=name, major=major, removable=may_remove, exportable=may_export
+            engine.deploys.run_sent, path, name=name, major=major, removable=may_remove, exportable=may_export
         )
     finally:
-        await threads.run(received.path.unlink, missing_ok=True)
+        await threads.run(path.unlink, missing_ok=True)
     return shaping.deployed_zip(done)

@@ -11,8 +11,6 @@ from litestar.response.base import ASGIResponse
 
 from compox_core.engine.links import Link
 from compox_core.errors import NotFoundError
-from compox_http.bodies import receive_file
-from compox_http.digests import announced_sha256, check_sha256
 from compox_http.documents import (
     FILE_CONTENT,
     FILE_STATUSES,
@@ -25,6 +23,7 @@ from compox_http.documents import (
 from compox_http.downloads import send_file
 from compox_http.service import Service
 from compox_http.shapes import Message, SignedUrl
+from compox_http.uploads import receive_scratch
 
 TAGS = ["files"]
 
@@ -80,16 +79,8 @@ async def put_content(
     service = Service.of(request)
     engine, threads = service.engine, service.threads
     await threads.run(engine.links.check, "PUT", object_name, expires, signature)
-    sha256 = announced_sha256(request.headers)
-    limit = engine.settings.limits.max_upload_bytes
-    received = await receive_file(request.stream(), engine.store.scratch(), threads, limit=limit)
-    assert received.path is not None
-    try:
-        check_sha256(sha256, received.sha256)
-    except BaseException:  # whatever it is, it is raised again
-        await threads.run(received.path.unlink)
-        raise
-    await threads.run(engine.links.put, object_name, received.path)
+    path, _ = await receive_scratch(request, service)
+    await threads.run(engine.links.put, object_name, path)
     return {"detail": "File uploaded successfully"}
 
 
