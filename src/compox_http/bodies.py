@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,14 +19,6 @@ from compox_core.storage.local_errors import reported
 from compox_http.threads import Threads, ended
 
 CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Received:
-    """A body that has come: its scratch file (None where it was only hashed), and the SHA-256 of its bytes in hex."""
-
-    path: Path | None
-    sha256: str
 
 
 class Spool:
@@ -64,8 +55,8 @@ class Spool:
 
 async def receive_file(
     chunks: AsyncIterator[bytes], path: Path | None, threads: Threads, *, limit: int | None = None
-) -> Received:
-    """Write a request's body to `path`, hash it, and return both; with None for a path, only hash it.
+) -> str:
+    """Write a request's body to `path` and return its SHA-256 in hex; with None for a path, only hash it.
 
     Nothing stays when that fails: when the client goes away, when the disk is full, when there are more than `limit`
     bytes (InvalidInputError, `upload_too_large`).
@@ -87,7 +78,7 @@ async def receive_file(
         if spool is not None:
             at_work[:] = [threads.run(spool.finish)]
             await _all(at_work)
-        return Received(path, digest.hexdigest())
+        return digest.hexdigest()
     except BaseException:
         for call in at_work:
             await ended(call)

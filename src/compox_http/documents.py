@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Operation
+from pydantic import BaseModel
 
 from compox_core._version import __version__
 from compox_core.records import TaskStatus
@@ -35,7 +36,6 @@ PATH_EXAMPLES: dict[str, Any] = {
     "execution_id": "019a9f40-11d2-7a08-b6c5-0e6f7a2b9c31",
     "benchmark_id": "019a9f41-5e60-7c44-93b8-71d2c8e50f6a",
     "deploy_id": "019a9f42-90aa-7f3e-8d21-c4b7e6a10d58",
-    "client_id": "viewer-7:job-42",
     "name": "template_denoising_algorithm",
     "major": "1",
 }
@@ -117,7 +117,7 @@ def _describe(parameter: dict[str, Any]) -> None:
     """Add to a parameter's description what its signature does not say, and take away what is not so."""
     schema, name = parameter["schema"], parameter["name"]
     if parameter["in"] == "path" and name in PATH_EXAMPLES:
-        parameter["example"] = 1 if schema.get("type") == "integer" else PATH_EXAMPLES[name]
+        parameter["example"] = PATH_EXAMPLES[name]
     if parameter["in"] == "query":
         # One that may be left out; the framework says that it may be null, which a query cannot express.
         values = [each for each in schema.pop("oneOf", []) if each != {"type": "null"}]
@@ -139,42 +139,43 @@ class EventsRequest(Documented):
 
 
 @dataclass
-class ZipUpload(Documented):
+class _Taking(Documented):
+    """An operation that takes a body, of which its handler's signature says nothing."""
+
+    body: ClassVar[dict[str, Any]]
+
+    def to_schema(self) -> dict[str, Any]:
+        """Return the operation with the body's description."""
+        return {**super().to_schema(), "requestBody": {"required": True, **self.body}}
+
+
+def _bytes(media_type: str, description: str) -> dict[str, Any]:
+    return {"description": description, "content": {media_type: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def _json(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": model.model_json_schema(), "example": example}}}
+
+
+class ZipUpload(_Taking):
     """An operation whose request body is a zip."""
 
-    def to_schema(self) -> dict[str, Any]:
-        """Return the operation with the body's description."""
-        content = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
-        body = {"description": "A zip of an algorithm's folder.", "required": True, "content": content}
-        return {**super().to_schema(), "requestBody": body}
+    body = _bytes("application/zip", "A zip of an algorithm's folder.")
 
 
-@dataclass
-class FileUpload(Documented):
+class FileUpload(_Taking):
     """An operation whose request body is a file."""
 
-    def to_schema(self) -> dict[str, Any]:
-        """Return the operation with the body's description."""
-        content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-        body = {"description": "An HDF5 file, as it is.", "required": True, "content": content}
-        return {**super().to_schema(), "requestBody": body}
+    body = _bytes("application/octet-stream", "An HDF5 file, as it is.")
 
 
-@dataclass
-class ExecuteRequest(Documented):
+class ExecuteRequest(_Taking):
     """An operation whose request body asks for a run."""
 
-    def to_schema(self) -> dict[str, Any]:
-        """Return the operation with the body's description."""
-        content = {"application/json": {"schema": ExecuteBody.model_json_schema(), "example": EXECUTE_EXAMPLE}}
-        return {**super().to_schema(), "requestBody": {"required": True, "content": content}}
+    body = _json(ExecuteBody, EXECUTE_EXAMPLE)
 
 
-@dataclass
-class BenchmarkRequest(Documented):
+class BenchmarkRequest(_Taking):
     """An operation whose request body asks for a benchmark."""
 
-    def to_schema(self) -> dict[str, Any]:
-        """Return the operation with the body's description."""
-        content = {"application/json": {"schema": BenchmarkBody.model_json_schema(), "example": BENCHMARK_EXAMPLE}}
-        return {**super().to_schema(), "requestBody": {"required": True, "content": content}}
+    body = _json(BenchmarkBody, BENCHMARK_EXAMPLE)

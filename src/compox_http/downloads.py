@@ -28,7 +28,6 @@ async def send_file(
     request: Request[Any, Any, Any],
     open_file: Callable[[], tuple[BinaryIO, str]],
     threads: Threads,
-    headers: dict[str, str] | None = None,
 ) -> FileBody:
     """Return the response that sends the file that `open_file` opens, or the part that the request asks for.
 
@@ -37,8 +36,8 @@ async def send_file(
     file, total, tag = await threads.run(_measured, open_file)
     etag = f'"{tag}"'
     part = part_of(request.headers, total, etag)
-    sent = {"etag": etag, "accept-ranges": "bytes", **part.headers, **(headers or {})}
-    return FileBody(file, part, threads, sent, head_only=request.method == "HEAD")
+    headers = {"etag": etag, "accept-ranges": "bytes", **part.headers}
+    return FileBody(file, part, threads, headers, head_only=request.method == "HEAD")
 
 
 async def send_scratch(path: Path, threads: Threads, *, media_type: str, name: str) -> FileBody:
@@ -103,7 +102,7 @@ class FileBody(ASGIResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         reading: asyncio.Future[bytes] | None = None
         try:
             await self.start_response(send)
@@ -142,6 +141,7 @@ async def json_array(items: Iterable[Any], threads: Threads) -> AsyncIterator[by
     yield b"]"
 
 
-async def _disconnected(receive: Receive) -> None:
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone."""
     while (await receive())["type"] != "http.disconnect":
         pass

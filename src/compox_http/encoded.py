@@ -18,13 +18,12 @@ class EncodedAlgorithms:
 
     def array(self, records: Sequence[AlgorithmRecord]) -> bytes:
         """Return a JSON array of these records."""
-        known = self._known
-        found = {}
-        for record in records:
-            entry = known.get(id(record))
-            if entry is None or entry[0] is not record:
-                entry = record, to_json(shaping.algorithm(record), inf_nan_mode="null")
-            found[id(record)] = entry
-        if len(found) >= len(known) or not found.keys() <= known.keys():
-            self._known = found  # which holds the records, so that no other can have their identity
+        known = self._known  # which holds its records, so that no other can have their identity
+        found = {id(record): known.get(id(record)) or _encoded(record) for record in records}
+        if not found.keys() <= known.keys():
+            self._known = found
         return b"[" + b",".join(text for _, text in found.values()) + b"]"
+
+
+def _encoded(record: AlgorithmRecord) -> tuple[AlgorithmRecord, bytes]:
+    return record, to_json(shaping.algorithm(record), inf_nan_mode="null")

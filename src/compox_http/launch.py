@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 
 from compox_core.engine import Engine
 from compox_core.errors import SettingsError
 from compox_core.logs import configure_logging
-from compox_core.settings import Settings, load_settings
+from compox_core.settings import Settings
 from compox_http.app import create_app
 from compox_http.serving import bind, is_loopback, run, url_of
 from compox_http.tls import tls_context
@@ -19,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def serve(
-    source: Settings | str | Path | None = None,
+    settings: Settings,
     *,
     host: str | None = None,
     port: int | None = None,
@@ -29,7 +28,7 @@ def serve(
     """Open an engine, serve it until SIGINT or SIGTERM, and close it.
 
     Args:
-        source: The settings, or the URL of a store; None for the default settings.
+        settings: The store, and everything else.
         host: The address to listen on, in place of what the settings say.
         port: The same for the port; 0 takes a free one.
         insecure: Let other machines in although nobody has to log in, also where the settings do not say so.
@@ -37,7 +36,6 @@ def serve(
 
     Raises CompoxError where the server cannot start; its message says what to do.
     """
-    settings = source if isinstance(source, Settings) else settings_of(source)
     address = settings.host if host is None else host
     if not (insecure or settings.insecure or is_loopback(address)):
         raise _insecure(address)
@@ -46,11 +44,6 @@ def serve(
         if settings.gui.use_systray:
             logger.warning("There is no tray icon yet: gui.use_systray has no effect.")
         _serve(settings, address, settings.port if port is None else port, tls, announce)
-
-
-def settings_of(url: str | Path | None) -> Settings:
-    """Return settings whose store lies at a URL or in a folder; None for the default settings."""
-    return load_settings({} if url is None else {"storage": {"backend_settings": backend_of(str(url))}})
 
 
 def backend_of(url: str) -> dict[str, str]:

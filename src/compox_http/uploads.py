@@ -25,8 +25,7 @@ async def receive_upload(request: Request[Any, Any, Any], service: Service) -> R
             # It may begin to send all the same, so the connection ends.
             return _created(again, {"connection": "close"})
         try:  # the body comes anyway: it shall be what was said
-            received = await receive_file(request.stream(), None, threads, limit=limit)
-            check_sha256(sha256, received.sha256)
+            check_sha256(sha256, await receive_file(request.stream(), None, threads, limit=limit))
         except BaseException:  # whatever it is, it is raised again
             await threads.run(files.delete, again)
             raise
@@ -43,13 +42,13 @@ async def receive_scratch(request: Request[Any, Any, Any], service: Service) -> 
     engine, threads = service.engine, service.threads
     announced = announced_sha256(request.headers)
     scratch, limit = engine.store.scratch(), engine.settings.limits.max_upload_bytes
-    received = await receive_file(request.stream(), scratch, threads, limit=limit)
+    found = await receive_file(request.stream(), scratch, threads, limit=limit)
     try:
-        check_sha256(announced, received.sha256)
+        check_sha256(announced, found)
     except BaseException:  # whatever it is, it is raised again
         await threads.run(scratch.unlink)
         raise
-    return scratch, received.sha256
+    return scratch, found
 
 
 def _created(file_id: str, headers: dict[str, str] | None = None) -> Response[FileCreated]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from pathlib import Path
 from urllib.parse import quote
@@ -117,14 +118,20 @@ def test_the_zip_goes_when_it_was_sent(
 ) -> None:
     """Also where the client goes away in between."""
     scratch = tmp_path / "scratch"
-    monkeypatch.setattr(engine.store, "scratch", lambda: scratch)
+    scratch.mkdir()
+    made: list[Path] = []
+
+    def fresh() -> Path:
+        made.append(scratch / str(len(made)))
+        return made[-1]
+
+    monkeypatch.setattr(engine.store, "scratch", fresh)
     assert wire.http.get(f"{API}/algorithm/double/1/export").status_code == 200
     with wire.http.stream("GET", f"{API}/algorithm/double/1/export") as answer:
         assert answer.status_code == 200
+    assert len(made) == 2
     for _ in range(200):
-        if not scratch.exists():
+        if not any(scratch.iterdir()):
             return
-        import time
-
         time.sleep(0.01)
-    raise AssertionError("the scratch file is still there")
+    raise AssertionError("a scratch file is still there")

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import cast
 
 from compox_core.algorithms.archives import BROKEN
+from compox_core.algorithms.zipping import entry_of
 from compox_core.errors import CompoxError, NotFoundError, StorageError
 from compox_core.records import AlgorithmVersion, AssetEntry
 from compox_core.storage.collections import ASSETS, MODULES
 from compox_core.storage.objects import ObjectStore
 
 CHUNK = 1024 * 1024
-EPOCH = (1980, 1, 1, 0, 0, 0)
 WORTH_DEFLATING = 4 * 1024 * 1024
 """Larger assets are weights, which do not get smaller."""
 
@@ -39,11 +40,11 @@ def export_zip(store: ObjectStore, version: AlgorithmVersion, target: Path) -> N
             _check_name(version, name)
             if name in archive.NameToInfo or name in version.assets:
                 raise _failed(version, f"its code holds '{name}' twice, or an asset is called so, too")
-            archive.writestr(_entry(name, deflated=True), content)
+            archive.writestr(entry_of(name, deflated=True), content)
         for name, asset in sorted(version.assets.items()):
             _check_name(version, name)
             deflated = asset.size < WORTH_DEFLATING
-            with archive.open(_entry(name, deflated=deflated), "w", force_zip64=not deflated) as sink:
+            with archive.open(entry_of(name, deflated=deflated), "w", force_zip64=not deflated) as sink:
                 for chunk in _asset(store, version, name, asset):
                     sink.write(chunk)
 
@@ -52,7 +53,8 @@ def _code(store: ObjectStore, version: AlgorithmVersion) -> Iterator[tuple[str, 
     module = version.module
     try:
         with store.open(MODULES, module.key) as stream:
-            _check_hash(version, "its code", module.sha256, _chunks(stream))
+            if hashlib.file_digest(cast(BufferedIOBase, stream), "sha256").hexdigest() != module.sha256:
+                raise _failed(version, "the content of its code is not what was deployed")
             stream.seek(0)
             with zipfile.ZipFile(stream) as archive:
                 for name in archive.namelist():
@@ -65,34 +67,13 @@ def _asset(store: ObjectStore, version: AlgorithmVersion, name: str, asset: Asse
     digest = hashlib.sha256()
     try:
         with store.open(ASSETS, asset.key) as stream:
-            for chunk in _chunks(stream):
+            while chunk := stream.read(CHUNK):
                 digest.update(chunk)
                 yield chunk
     except NotFoundError as error:
         raise _failed(version, f"the asset '{name}' is not in the store") from error
     if digest.hexdigest() != asset.sha256:
         raise _failed(version, f"the content of the asset '{name}' is not what was deployed")
-
-
-def _check_hash(version: AlgorithmVersion, what: str, sha256: str, chunks: Iterable[bytes]) -> None:
-    digest = hashlib.sha256()
-    for chunk in chunks:
-        digest.update(chunk)
-    if digest.hexdigest() != sha256:
-        raise _failed(version, f"the content of {what} is not what was deployed")
-
-
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK):
-        yield chunk
-
-
-def _entry(name: str, *, deflated: bool) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, EPOCH)
-    entry.create_system = 3  # else it tells the system that it was made on
-    entry.external_attr = 0o100644 << 16
-    entry.compress_type = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
-    return entry
 
 
 def _check_name(version: AlgorithmVersion, name: str) -> None:

@@ -18,12 +18,12 @@ from compox_core.algorithms.folders import SKIPPED, FolderContents, walk
 from compox_core.algorithms.importable import check_importable
 from compox_core.algorithms.inspection import inspect_runner
 from compox_core.algorithms.transform import HERE, check_syntax, compiled, minify, python_of
+from compox_core.algorithms.zipping import entry_of
 from compox_core.errors import PackageError
 from compox_core.settings import Limits
 
 CHUNK = 1024 * 1024
 CODE = (".py", ".pyc")
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -225,11 +225,7 @@ def _write_archive(built: dict[str, bytes], archive: Path) -> tuple[str, int]:
     """Write the same bytes for the same modules, whenever it is done; return their SHA-256 and size."""
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
         for relative, content in sorted(built.items()):
-            entry = zipfile.ZipInfo(relative, EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3  # else it tells the system that it was made on
-            entry.external_attr = 0o100644 << 16
-            target.writestr(entry, content)
+            target.writestr(entry_of(relative, deflated=True), content)
     content = archive.read_bytes()
     return hashlib.sha256(content).hexdigest(), len(content)
 

@@ -31,10 +31,17 @@ def zip_folder(root: Path, target: Path, limits: ArchiveLimits) -> None:
     check_zip(target, limits)
 
 
-def _add(archive: zipfile.ZipFile, relative: str, path: Path) -> None:
-    entry = zipfile.ZipInfo(relative, EPOCH)
+def entry_of(name: str, *, deflated: bool = False) -> zipfile.ZipInfo:
+    """Return what a zip says of a member, the same whenever and wherever it is made."""
+    entry = zipfile.ZipInfo(name, EPOCH)
     entry.create_system = 3  # else it tells the system that it was made on
     entry.external_attr = 0o100644 << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED
+    return entry
+
+
+def _add(archive: zipfile.ZipFile, relative: str, path: Path) -> None:
+    entry = entry_of(relative)
     try:
         source = path.open("rb")
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlencode
 
 from compox_core.errors import ConflictError
 from compox_core.settings import Settings
@@ -12,16 +11,18 @@ from compox_core.storage import FileStore, ObjectStore
 from compox_core.storage.signing import Signing
 
 SECONDS = 3600
-CONTENT = "/api/v1/files/{name}/content"
-"""Where a server takes and gives what it has signed for, where the store cannot do so itself."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """A URL whole, of the store's own, or a path on the server that was asked."""
+    """A URL of the store's own; where it has none, what a server has to be shown (`check`) for the same.
 
-    url: str
-    whole: bool
+    `expires` is in seconds since 1970.
+    """
+
+    url: str | None = None
+    expires: int = 0
+    signature: str = ""
 
 
 class Links:
@@ -42,7 +43,6 @@ class Links:
 
     def download(self, name: str) -> Link:
         """Return where to get a file. Raises NotFoundError (`file_not_found`)."""
-        self._files.info(name)
         return self._link("GET", name)
 
     def check(self, method: str, name: str, expires: str, signature: str) -> None:
@@ -61,8 +61,4 @@ class Links:
 
     def _link(self, method: str, name: str) -> Link:
         url = self._files.presigned(name, method, SECONDS, self._domain)
-        if url is not None:
-            return Link(url, whole=True)
-        expires, signature = self._signing.sign(method, name, SECONDS)
-        query = urlencode({"method": method, "expires": expires, "signature": signature})
-        return Link(f"{CONTENT.format(name=quote(name, safe=''))}?{query}", whole=False)
+        return Link(url) if url is not None else Link(None, *self._signing.sign(method, name, SECONDS))

@@ -17,11 +17,6 @@ class Watched:
         task.watch(changed)
 
     @property
-    def version(self) -> int:
-        """A number that rises with every change."""
-        return self._task.version
-
-    @property
     def final(self) -> bool:
         """Whether the job has ended, or another process knows."""
         return self._task.done.is_set()

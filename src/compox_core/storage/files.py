@@ -13,6 +13,7 @@ The last two are notes: see `file_notes`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -149,7 +150,9 @@ class FileStore:
         None where the store has no such URLs. Raises NotFoundError for a `GET` of a file that is not there, and
         InvalidInputError (`invalid_file_name`) for a `PUT` under what can be no name.
         """
-        key = self._key(name) if method == "GET" else named_key(name)
+        key = self._find(name) if method == "GET" else named_key(name)
+        if key is None:
+            raise file_not_found(name)
         return self.store.presigned(FILES, key, method, seconds, domain)
 
     def save(self, values: Mapping[str, Any], schema: type[DataSchema] | None = None) -> str:
@@ -219,7 +222,7 @@ class FileStore:
 
     def exists_all(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored, in their order; empty when all are there."""
-        return [name for name in file_ids if not any(self.store.exists(FILES, key) for key in places(name))]
+        return [name for name in file_ids if self._find(name) is None]
 
     def ready(self, file_ids: Sequence[str]) -> list[str]:
         """Do what `exists_all` does, and open those that nobody has looked at, since they were put at a signed URL.
@@ -228,7 +231,7 @@ class FileStore:
         """
         missing = []
         for file_id in file_ids:
-            key = next((key for key in places(file_id) if self.store.exists(FILES, key)), None)
+            key = self._find(file_id)
             if key is None:
                 missing.append(file_id)
             elif key != file_id:
@@ -246,19 +249,21 @@ class FileStore:
         except OSError as error:
             raise _no_hdf5(f"The file {file_id!r}", str(error), {"file_id": file_id}) from error
 
-    def _key(self, file_id: str) -> str:
-        """Return the key of a file that is there."""
-        for key in places(file_id):
-            if self.store.exists(FILES, key):
-                return key
-        raise file_not_found(file_id)
+    def _find(self, file_id: str) -> str | None:
+        """Return the key of a file; None where it is not there."""
+        return next((key for key in places(file_id) if self.store.exists(FILES, key)), None)
 
     def endangered(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored or may be swept away at this moment, in their order.
 
         The others stay for as long as a stored object names them, if it was stored before this call; see `expiry`.
         """
-        return [name for name in file_ids if all(self._expiry.endangered([key]) for key in places(name) or [name])]
+        keys = {name: places(name) or [name] for name in file_ids}
+        first = set(self._expiry.endangered([each[0] for each in keys.values()]))
+        others = {name: each[1:] for name, each in keys.items() if each[0] in first}
+        second = {key for key in itertools.chain(*others.values()) if key not in first}
+        lost = set(self._expiry.endangered(list(second))) if second else set()
+        return [name for name in file_ids if name in others and lost.issuperset(others[name])]
 
     def list(self) -> Iterator[FileInfo]:
         """Yield every stored file in order of id, which is the order in which they were stored."""

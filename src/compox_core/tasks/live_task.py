@@ -34,8 +34,8 @@ class Emergency(Protocol):
 class LiveTask:
     """One job: its record and log in memory; changes are flushed to the store every 250 ms, the end at once.
 
-    `version` rises with every change, so that a follower can see whether there is something new. `elsewhere` says
-    that another process runs the job or has decided how it ended: the store knows more than this object.
+    `elsewhere` says that another process runs the job or has decided how it ended: the store knows more than this
+    object.
     """
 
     def __init__(
@@ -56,7 +56,6 @@ class LiveTask:
         self.rung: Rung | None = None
         self.elsewhere = False
         self.files: set[str] = set()
-        self.version = 0
         self.finished_at = 0.0
         self._record = record
         self._progress = record.progress
@@ -116,7 +115,6 @@ class LiveTask:
             self._watchers = tuple(each for each in self._watchers if each != watcher)
 
     def _changed(self) -> None:
-        self.version += 1
         for watcher in self._watchers:
             watcher()
 

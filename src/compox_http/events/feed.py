@@ -53,8 +53,12 @@ class Feed:
 
     async def begin(self) -> None:
         """Read the job's record and go on following it. Raises NotFoundError and StorageError."""
-        while self.record is None:  # once more where another process takes the job over meanwhile
-            await self._look()
+        try:
+            while self.record is None:  # once more where another process takes the job over meanwhile
+                await self._look()
+        except BaseException:  # whatever it is, it is raised again
+            self._unwatch()
+            raise
         if not self.buffer.ended:
             self._task = self._loop.create_task(self._follow())
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 from compox_core.engine.tasks import Tasks
 from compox_http.events.feed import Feed
@@ -22,7 +23,7 @@ class Feeds:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._feeds: dict[str, Feed] = {}
-        self._opening: dict[str, asyncio.Lock] = {}
+        self._opening: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # each as long as it is held
         self._idle: dict[str, asyncio.TimerHandle] = {}
         self._closed = False
 
@@ -39,14 +40,13 @@ class Feeds:
             if feed.followers == 0 and self._feeds.get(key) is feed:
                 self._retire(key)
 
-    async def ended(self, tasks: Tasks[Any], task_id: str, seconds: float) -> bool:
-        """Wait until a job has ended, at most so many seconds; return whether it has. No thread waits meanwhile."""
+    async def ended(self, tasks: Tasks[Any], task_id: str, seconds: float) -> None:
+        """Return when a job has ended, after so many seconds, or when the server ends. No thread waits meanwhile."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         async with self.following(tasks, task_id) as feed:
             while not feed.buffer.ended and (left := deadline - loop.time()) > 0:
                 await feed.buffer.changed(feed.buffer.last, left)
-            return feed.buffer.ended
 
     def close(self) -> None:
         """End all feeds, and with them the streams of their followers; those that come later end at once."""
@@ -59,18 +59,14 @@ class Feeds:
         self._idle.clear()
 
     async def _open(self, key: str, tasks: Tasks[Any], task_id: str) -> Feed:
-        lock = self._opening.setdefault(key, asyncio.Lock())
-        try:
-            async with lock:
-                feed = self._feeds.get(key)
-                if feed is None:
-                    feed = Feed(tasks, task_id, self._threads)
-                    await feed.begin()
-                    self._feeds[key] = feed
-                    if self._closed:
-                        feed.close()
-        finally:
-            self._opening.pop(key, None)
+        async with self._opening.setdefault(key, asyncio.Lock()):
+            feed = self._feeds.get(key)
+            if feed is None:
+                feed = Feed(tasks, task_id, self._threads)
+                await feed.begin()
+                self._feeds[key] = feed
+                if self._closed:
+                    feed.close()
         timer = self._idle.pop(key, None)
         if timer is not None:
             timer.cancel()

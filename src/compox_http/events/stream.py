@@ -10,6 +10,7 @@ from litestar import Request
 from litestar.response.base import ASGIResponse
 
 from compox_core.engine.tasks import Tasks
+from compox_http.downloads import disconnected
 from compox_http.events.feed import Feed
 from compox_http.events.feeds import Feeds
 
@@ -52,7 +53,7 @@ class EventStream(ASGIResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response."""
-        gone = asyncio.ensure_future(_disconnected(receive))
+        gone = asyncio.ensure_future(disconnected(receive))
         sending = asyncio.ensure_future(self._send_all(send))
         try:
             await asyncio.wait({gone, sending}, return_when=asyncio.FIRST_COMPLETED)
@@ -87,8 +88,3 @@ class EventStream(ASGIResponse):
 
 async def _send(send: Send, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 from litestar import Request, delete, get, put, route
 from litestar.params import FromPath, QueryParameter
@@ -42,7 +43,7 @@ Signature = Annotated[str, QueryParameter(description="As the signed URL has it.
 async def upload_url(request: Request[Any, Any, Any], object_name: FromPath[str]) -> SignedUrl:
     """Whoever has the URL may `PUT` one new file there, as it is, for an hour. The name is then the file's id."""
     service = Service.of(request)
-    return _url(request, await service.threads.run(service.engine.links.upload, object_name))
+    return _url(request, object_name, await service.threads.run(service.engine.links.upload, object_name))
 
 
 @get(
@@ -57,7 +58,7 @@ async def download_url(request: Request[Any, Any, Any], object_name: FromPath[st
     """Whoever has the URL may `GET` the file for an hour. Files of `/api/v0/files` have such URLs, too."""
     service = Service.of(request)
     try:
-        return _url(request, await service.threads.run(service.engine.links.download, object_name))
+        return _url(request, object_name, await service.threads.run(service.engine.links.download, object_name))
     except NotFoundError as error:
         raise _by_name(error, object_name) from error
 
@@ -124,8 +125,11 @@ async def remove(request: Request[Any, Any, Any], object_name: FromPath[str]) ->
     return {"detail": "File deleted successfully"}
 
 
-def _url(request: Request[Any, Any, Any], link: Link) -> SignedUrl:
-    return {"url": link.url if link.whole else str(request.base_url).rstrip("/") + link.url}
+def _url(request: Request[Any, Any, Any], name: str, link: Link) -> SignedUrl:
+    if link.url is not None:
+        return {"url": link.url}
+    place = f"{str(request.base_url).rstrip('/')}/api/v1/files/{quote(name, safe='')}/content"
+    return {"url": f"{place}?{urlencode({'expires': link.expires, 'signature': link.signature})}"}
 
 
 def _by_name(error: NotFoundError, name: str) -> NotFoundError:
