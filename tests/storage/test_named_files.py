@@ -297,3 +297,25 @@ def test_a_name_leads_to_one_place_below_the_folder_of_names(name: str) -> None:
     else:
         assert key == NAMED + name
         assert places(name)[-1] == key
+
+
+def test_many_files_cost_one_look_at_the_sweeps(files: FileStore, hdf5: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a run names; those that lie under names of clients cost one more, for all of them."""
+    own = [files.upload(hdf5) for _ in range(5)]
+    for name in ("one", "two"):
+        files.store.put(FILES, named_key(name), hdf5)
+    looks: list[str] = []
+    listed = files.store.list
+
+    def count(collection: str, prefix: str = "") -> object:
+        looks.append(f"{collection}/{prefix}")
+        return listed(collection, prefix)
+
+    monkeypatch.setattr(files.store, "list", count)
+    assert files.endangered(own) == []
+    assert looks == ["system-store/sweeps/"]
+    looks.clear()
+    named = new_id()
+    files.store.put(FILES, named_key(named), hdf5)
+    assert files.endangered([*own, "one", named, "two", UNKNOWN]) == [UNKNOWN]
+    assert looks == ["system-store/sweeps/"] * 2
