@@ -10,6 +10,7 @@ class JobKind(StrEnum):
     """What kind of work a job is."""
 
     EXECUTION = "execution"
+    TRAINING = "training"
     BENCHMARK = "benchmark"
     DEPLOY = "deploy"
 

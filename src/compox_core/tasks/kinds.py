@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from compox_core.errors import ConflictError, NotFoundError
-from compox_core.records import BenchmarkRecord, DeployRecord, ExecutionRecord, JobKind, TaskRecord
-from compox_core.storage import BENCHMARKS, DEPLOYS, EXECUTIONS
+from compox_core.records import BenchmarkRecord, DeployRecord, ExecutionRecord, JobKind, TaskRecord, TrainingRecord
+from compox_core.storage import BENCHMARKS, DEPLOYS, EXECUTIONS, TRAININGS
 
 PACKAGES = "package/"
+DATASETS = "dataset/"
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Kind:
 
 KINDS: dict[JobKind, Kind] = {
     JobKind.EXECUTION: Kind(EXECUTIONS, ExecutionRecord),
+    JobKind.TRAINING: Kind(TRAININGS, TrainingRecord, beside=DATASETS),
     JobKind.BENCHMARK: Kind(BENCHMARKS, BenchmarkRecord),
     JobKind.DEPLOY: Kind(DEPLOYS, DeployRecord, beside=PACKAGES),
 }
