@@ -18,11 +18,13 @@ class Kind:
     """Where the records of one kind lie, and what they are.
 
     `beside` begins the key of an object that is stored before the job, under its id, and goes when the job has ended.
+    `metrics` says that such jobs have a metric history.
     """
 
     collection: str
     model: type[TaskRecord]
     beside: str | None = None
+    metrics: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class Kind:
 
 KINDS: dict[JobKind, Kind] = {
     JobKind.EXECUTION: Kind(EXECUTIONS, ExecutionRecord),
-    JobKind.TRAINING: Kind(TRAININGS, TrainingRecord, beside=DATASETS),
+    JobKind.TRAINING: Kind(TRAININGS, TrainingRecord, beside=DATASETS, metrics=True),
     JobKind.BENCHMARK: Kind(BENCHMARKS, BenchmarkRecord),
     JobKind.DEPLOY: Kind(DEPLOYS, DeployRecord, beside=PACKAGES),
 }

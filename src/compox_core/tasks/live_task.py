@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 from compox_core.errors import NotFoundError, StorageError, TaskStoppedException
 from compox_core.identity import utc_now
-from compox_core.records import ErrorInfo, Job, Rung, TaskRecord, TaskStatus
+from compox_core.records import ErrorInfo, Job, MetricPoint, Rung, TaskRecord, TaskStatus
 from compox_core.storage.telling import tell
 from compox_core.tasks.gate import Gate
 from compox_core.tasks.log import TaskLog
+from compox_core.tasks.metrics import LiveMetrics
 from compox_core.tasks.presence import Holder
 from compox_core.tasks.store import EndNote, TaskStore
 
@@ -48,6 +49,7 @@ class LiveTask:
     ) -> None:
         self.job = Job(store.kind, record.task_id)
         self.log = TaskLog(log_limit)
+        self.metrics = LiveMetrics(store, record.task_id, record.attempt)
         self.gate = Gate()
         self.done = threading.Event()
         self.stop_requested = threading.Event()
@@ -132,6 +134,19 @@ class LiveTask:
         self.log.add(level, message)
         self._touch()
 
+    def log_metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Add a point to the metric history; it reaches the store with one of the next flushes."""
+        if self.metrics.add(values, step):
+            self._wake()
+        self._changed()
+
+    def metrics_since(self, mark: int, most: int | None = None) -> tuple[list[MetricPoint], int]:
+        """Return the points from number `mark` on, at most so many, and the mark to ask with next.
+
+        Where they have left memory they are read. Raises StorageError.
+        """
+        return self.metrics.since(mark, most)
+
     def posted(self, file_id: str) -> None:
         """Note that the job has stored a file, which is of no use unless the job completes."""
         self.files.add(file_id)
@@ -195,6 +210,7 @@ class LiveTask:
             if not self._store.claim(self.id, self._record.attempt, holder):
                 self._leave()
                 return False
+            self.metrics.begin(holder.incarnation)
             self._by = holder.incarnation
             return True
 
@@ -228,6 +244,7 @@ class LiveTask:
                         **result,
                     }
                 )
+            self.metrics.close()
             self._dirty = False  # before the log is read: a line that another thread adds meanwhile is flushed later
             problem: Exception | None = None
             try:
@@ -267,6 +284,7 @@ class LiveTask:
         self.elsewhere = True
         self.finished_at = time.monotonic()
         self._dirty = False
+        self.metrics.drop()
         self.done.set()
         self._changed()
         self._wake()
@@ -274,6 +292,7 @@ class LiveTask:
     def _decide(self, final: TaskRecord) -> EndNote | None:
         """Bring an end to the store; return another's note where that came first. Raises StorageError."""
         self._undecided = final
+        self.metrics.store(rest=True)  # who reads that the job has completed finds its history whole
         whole = final.model_copy(update={"log": self.log.text()})
         decided = self._store.decide(self.id, final.attempt, self._store.note_of(whole, self._by))
         if decided.by != self._by:
@@ -322,9 +341,13 @@ class LiveTask:
 
     def flush(self) -> None:
         """Bring the stored record up to date. Raises StorageError."""
-        if not self._dirty or not self._by:
+        if not self._by or not (self._dirty or self.metrics.due):
             return  # the record of a job that waits is as it was submitted
         with self._saving:
+            if self._undecided is None:
+                self.metrics.store()
+            if not self._dirty:
+                return
             self._dirty = False
             try:
                 late = self._undecided

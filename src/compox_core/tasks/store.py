@@ -7,6 +7,7 @@ Under the collection of the kind:
     queue/<id>.job       an index of every job that has not ended, and whose it is
     queue/<id>.claim.<n> attempt n has begun, by this process; created exclusively
     end/<id>.<n>         what became of attempt n; created exclusively, and the truth from then on
+    metrics/<id>/<n>     the pieces of a metric history; created exclusively
     package/<id>         of a deploy: what is to be deployed; it is there before the job, and goes before the queue's
 
 and in `stop-requests`, `<id>`.
@@ -25,9 +26,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -35,10 +37,11 @@ from pydantic import BaseModel, ValidationError
 from compox_core.errors import ConflictError, InvalidInputError, NotFoundError, StorageError
 from compox_core.holder import unknown_process
 from compox_core.identity import utc_now
-from compox_core.records import JobKind, TaskRecord, TaskStatus
+from compox_core.records import JobKind, MetricPoint, TaskRecord, TaskStatus
 from compox_core.storage import STOP_REQUESTS, ObjectInfo, ObjectStore, RecordStore
 from compox_core.storage.objects import object_exists
 from compox_core.tasks.kinds import KINDS
+from compox_core.tasks.metric_chunks import MetricChunks
 from compox_core.tasks.presence import Holder
 
 N = TypeVar("N", bound=BaseModel)
@@ -87,6 +90,7 @@ class TaskStore:
         self._store = store
         self._collection = self.about.collection
         self._records: RecordStore[TaskRecord] = RecordStore(store, self._collection, self.about.model)
+        self._metrics = MetricChunks(store, self._collection)
 
     # -- records ----------------------------------------------------------------------------------------------------
 
@@ -160,9 +164,11 @@ class TaskStore:
             raise self.about.not_found(task_id) from error
 
     def delete(self, task_id: str) -> bool:
-        """Delete a record with its log and its ends; return whether it was there."""
+        """Delete a record with its log, its metrics and its ends; return whether it was there."""
         for info in list(self._store.list(self._collection, f"log/{task_id}/")):
             self._store.delete(self._collection, info.key)
+        if self.about.metrics:
+            self._metrics.delete(task_id)
         there = self._store.delete(self._collection, f"record/{task_id}")
         for info in list(self._store.list(self._collection, f"end/{task_id}.")):  # last: they hold late writers off
             self._store.delete(self._collection, info.key)
@@ -301,6 +307,25 @@ class TaskStore:
     def _clear_beside(self, task_id: str) -> None:
         if self.about.beside is not None:
             self._store.delete(self._collection, f"{self.about.beside}{task_id}")
+
+    # -- the metric history -----------------------------------------------------------------------------------------
+
+    def save_metrics(self, task_id: str, first: int, points: Sequence[MetricPoint]) -> bool:
+        """Store points of which the first has this number; False where others lie there already."""
+        return self._metrics.save(task_id, first, points)
+
+    def metrics(self, task_id: str, first: int = 0) -> Iterator[MetricPoint]:
+        """Yield the stored points from number `first` on; what cannot be read is left out with a warning."""
+        return (point for _, point in self._metrics.read(task_id, first))
+
+    def metrics_since(self, task_id: str, mark: int, most: int | None = None) -> tuple[list[MetricPoint], int]:
+        """Return the stored points from number `mark` on, at most so many, and the mark to ask with next."""
+        found = list(islice(self._metrics.read(task_id, mark), most))
+        return [point for _, point in found], found[-1][0] + 1 if found else mark
+
+    def metrics_count(self, task_id: str) -> int:
+        """Return how many points are stored."""
+        return self._metrics.count(task_id)
 
     # -- logs and stop requests -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from compox_core.records import TaskRecord
@@ -30,6 +31,9 @@ class Task(Protocol):
 
     def write_log(self, level: str, message: str) -> None:
         """Add to the log."""
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None) -> None:
+        """Add a point to the metric history, by default of the step after the last one's; 0 is the first."""
 
     def update(self, **fields: Any) -> None:
         """Change fields of the record."""
