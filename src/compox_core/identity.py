@@ -7,6 +7,7 @@ name and major version, so it is the same in every store.
 
 from __future__ import annotations
 
+import re
 import secrets
 import sys
 import threading
@@ -15,6 +16,8 @@ import uuid
 from datetime import UTC, datetime
 
 ALGORITHM_NAMESPACE = uuid.UUID("6a3f0c52-7d1b-5e0a-9c44-2f6b8d1e7a90")
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _lock = threading.Lock()
 _last_tick = 0
@@ -41,6 +44,11 @@ def new_id() -> str:
         _last_tick = tick
     value = (tick >> 12) << 80 | 0x7 << 76 | (tick & 0xFFF) << 64 | 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=value))
+
+
+def is_id(text: str) -> bool:
+    """Return whether this has the form of an id, and so is safe in a key."""
+    return bool(_ID.fullmatch(text))
 
 
 def time_of(identifier: str) -> datetime | None:

@@ -120,7 +120,7 @@ class Lifecycle:
         for file_id in list(task.files):
             try:
                 with suppress(NotFoundError):  # the algorithm has cleared up itself
-                    self._files.delete(file_id)
+                    self._files.discard(file_id)
             except OSError as problem:  # a StorageError is one; retention removes the file in time
                 logger.warning("[%s] An output of no use, %s, could not be removed: %s", task.id, file_id, problem)
             task.withdrawn(file_id)

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from compox_core.errors import ConflictError, InvalidInputError, NotFoundError
+from compox_core.identity import is_id
 from compox_core.storage.keys import is_key
 
 NAMED = "v1/"
 """What the keys of files begin with that clients have put under names of their own."""
 
-_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}(?<!\.)")
 
 
 def is_file_id(text: str) -> bool:
     """Return whether this is the id of a file that came through us, stored or not."""
-    return bool(_ID.fullmatch(text))
+    return is_id(text)
 
 
 def places(file_id: str) -> list[str]:
@@ -51,6 +52,17 @@ def file_exists(name: str) -> ConflictError:
         f"There is a file {name!r} already, and files never change: choose another name, or delete that one.",
         code="file_exists",
         details={"object_name": name},
+    )
+
+
+def file_in_use(file_id: str, sample_ids: Sequence[str]) -> ConflictError:
+    """Return the error of a file that samples use."""
+    named = ", ".join(sample_ids[:3]) + (f" and {len(sample_ids) - 3} more" if len(sample_ids) > 3 else "")
+    return ConflictError(
+        f"The file {file_id!r} is used by {len(sample_ids)} training sample{'s' * (len(sample_ids) > 1)} ({named}): "
+        "delete them first, then the file.",
+        code="file_in_use",
+        details={"file_id": file_id, "sample_ids": list(sample_ids)},
     )
 
 

@@ -27,7 +27,8 @@ from compox_core.identity import new_id
 from compox_core.storage.collections import FILES
 from compox_core.storage.expiry import Expiry
 from compox_core.storage.file_notes import FileNotes
-from compox_core.storage.file_places import file_exists, file_not_found, is_file_id, named_key, places
+from compox_core.storage.file_pins import FilePins
+from compox_core.storage.file_places import file_exists, file_in_use, file_not_found, is_file_id, named_key, places
 from compox_core.storage.objects import ObjectInfo, ObjectStore
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class FileStore:
         self.store = store
         self._expiry = Expiry(store)
         self._notes = FileNotes(store)
+        self._pins = FilePins(store)
 
     def upload(self, source: Path | bytes | BinaryIO) -> str:
         """Store a file from a path, its content or a stream, and return its new id.
@@ -214,11 +216,28 @@ class FileStore:
         return _first(file_id, lambda key: self.store.local_path(FILES, key))
 
     def delete(self, file_id: str) -> None:
-        """Remove a file."""
-        if sum(self.store.delete(FILES, key) for key in places(file_id)) == 0:
+        """Remove a file that no sample uses. Raises NotFoundError (`file_not_found`), ConflictError (`file_in_use`)."""
+        keys = places(file_id)
+        if not keys:
             raise file_not_found(file_id)
-        if is_file_id(file_id):
+        with self._expiry.deleting(keys):
+            samples = self._pins.holders(file_id)
+            there = bool(samples) or self._remove(file_id)
+        if samples and self._find(file_id) is not None:
+            raise file_in_use(file_id, samples)
+        if samples or not there:
+            raise file_not_found(file_id)
+
+    def discard(self, file_id: str) -> None:
+        """Remove a file that nobody was told of, so that nobody uses it. Raises NotFoundError (`file_not_found`)."""
+        if not self._remove(file_id):
+            raise file_not_found(file_id)
+
+    def _remove(self, file_id: str) -> bool:
+        there = sum(self.store.delete(FILES, key) for key in places(file_id)) > 0
+        if there and is_file_id(file_id):
             self._notes.forget(file_id)
+        return there
 
     def exists_all(self, file_ids: Sequence[str]) -> list[str]:
         """Return those of `file_ids` that are not stored, in their order; empty when all are there."""
@@ -254,7 +273,7 @@ class FileStore:
         return next((key for key in places(file_id) if self.store.exists(FILES, key)), None)
 
     def endangered(self, file_ids: Sequence[str]) -> list[str]:
-        """Return those of `file_ids` that are not stored or may be swept away at this moment, in their order.
+        """Return those of `file_ids` that are not stored or may be taken away at this moment, in their order.
 
         The others stay for as long as a stored object names them, if it was stored before this call; see `expiry`.
         """

@@ -1,0 +1,1 @@
+"""What a training learns from: samples of data files, and how a `train` method gets at them."""
