@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compox_core.records import TaskRecord
+from compox_core.records import MetricPoint, TaskRecord
 from compox_core.tasks import LiveTask
 
 
 class Watched:
-    """Follows one job without any I/O; close it at the end. `changed` is called in whatever thread changes the job."""
+    """Follows one job without any I/O, old metrics apart; close it at the end.
+
+    `changed` is called in whatever thread changes the job.
+    """
 
     def __init__(self, task: LiveTask, changed: Callable[[], None]) -> None:
         self._task = task
@@ -36,6 +39,14 @@ class Watched:
         Of a long log that nobody followed, only what is in memory comes, after a line that says what is left out.
         """
         return self._task.log.since(mark)
+
+    def metrics_since(self, mark: int, most: int | None = None) -> tuple[list[MetricPoint], int]:
+        """Return the metric history's points from number `mark` on, at most so many, and the mark to ask with next.
+
+        The latest 10,000 are in memory. Older ones are read from the store: ask for these in a thread that may wait.
+        Raises StorageError.
+        """
+        return self._task.metrics_since(mark, most)
 
     def close(self) -> None:
         """Follow the job no more."""

@@ -11,11 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 _WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def _read(value: Any) -> Any:
+def metric_from_json(value: Any) -> Any:
+    """Return the number that stands in JSON; what is none is left to whoever checks."""
     return _WORDS.get(value, value) if isinstance(value, str) else value
 
 
-def _write(value: float) -> float | str:
+def metric_to_json(value: float) -> float | str:
+    """Return a number as it stands in JSON."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -23,7 +25,7 @@ def _write(value: float) -> float | str:
     return value
 
 
-MetricValue = Annotated[float, BeforeValidator(_read), PlainSerializer(_write, when_used="json")]
+MetricValue = Annotated[float, BeforeValidator(metric_from_json), PlainSerializer(metric_to_json, when_used="json")]
 """A number; in JSON those that it has no word for are `"NaN"`, `"Infinity"` and `"-Infinity"` (as in the JSON mapping
 of Protocol Buffers, version 3)."""
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import to_jsonable_python
 
 from compox_core.errors import TaskStoppedException
 from compox_core.jobs.processes.events import Events
-from compox_core.jobs.processes.messages import Log, Posted, Progress, Update, Withdrawn
+from compox_core.jobs.processes.messages import Log, Metrics, Posted, Progress, Update, Withdrawn
 from compox_core.records import TaskRecord
+from compox_core.records.metric import metric_to_json
 from compox_core.tasks.gate import Gate
 
 MAX_TEXT = 16 * 1024 * 1024
@@ -56,6 +57,12 @@ class ChildTask:
             text = f"{text[:MAX_TEXT]} … ({len(text) - MAX_TEXT} more characters were cut off)"
         if not self._closed:
             self._events.put(Log(self.number, level, text))
+
+    def log_metrics(self, values: Mapping[str, float], step: int | None) -> None:
+        """Add a point to the metric history; the parent, who has the history, knows the step where it is not given."""
+        if not self._closed:
+            words = {name: metric_to_json(value) for name, value in values.items()}
+            self._events.put(Metrics(self.number, step, words))
 
     def update(self, **fields: Any) -> None:
         """Change fields of the record."""

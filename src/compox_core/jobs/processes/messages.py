@@ -111,6 +111,15 @@ class Update:
 
 
 @dataclass(frozen=True)
+class Metrics:
+    """From a worker: a point of the metric history; numbers are written as in `compox_core.records.metric`."""
+
+    number: int
+    step: int | None
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Posted:
     """From a worker: the job has stored a file."""
 
@@ -140,7 +149,8 @@ class Done:
     leftovers: bool = False
 
 
-Message = Open | Run | Stop | Raise | Exit | Ready | Taken | Progress | Log | Relay | Update | Posted | Withdrawn | Done
+FromJob = Taken | Progress | Log | Update | Metrics | Posted | Withdrawn | Done
+Message = Open | Run | Stop | Raise | Exit | Ready | Relay | FromJob
 
 _CLASSES: dict[str, type[Message]] = {c.__name__: c for c in get_args(Message)}
 _JSON_TYPES: dict[Any, tuple[type, ...]] = {
@@ -149,6 +159,7 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     float: (int, float),
     bool: (bool,),
     str | None: (str, type(None)),
+    int | None: (int, type(None)),
     list[str]: (list,),
     dict[str, Any]: (dict,),
 }

@@ -18,11 +18,12 @@ from compox_core.jobs.failures import without_places
 from compox_core.jobs.processes.launch import Launch
 from compox_core.jobs.processes.marks import Mark
 from compox_core.jobs.processes.messages import (
-    Done,
     Exit,
+    FromJob,
     Lines,
     Log,
     Message,
+    Metrics,
     Open,
     Posted,
     Progress,
@@ -42,11 +43,10 @@ from compox_core.jobs.processes.windows_job import WindowsJob
 from compox_core.jobs.work import Outcome
 from compox_core.logs import log_relayed
 from compox_core.records import TaskRecord
+from compox_core.records.metric import metric_from_json
 from compox_core.tasks import LiveTask
 
 logger = logging.getLogger(__name__)
-
-FromJob = Taken | Progress | Log | Update | Posted | Withdrawn | Done
 
 CHUNK = 64 * 1024
 DRAIN_SECONDS = 5.0
@@ -322,6 +322,9 @@ class Worker:
             task.write_log(message.level, message.text)
         elif isinstance(message, Update):
             task.update(**typed(task.record, message.values))
+        elif isinstance(message, Metrics):
+            values = {name: float(metric_from_json(value)) for name, value in message.values.items()}
+            task.log_metrics(values, message.step)
         elif isinstance(message, Posted):
             task.posted(message.file_id)
         elif isinstance(message, Withdrawn):

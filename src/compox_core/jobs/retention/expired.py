@@ -5,13 +5,13 @@ so that clocks that differ by minutes or hours do no harm; S3 servers refuse a c
 quarter of an hour.
 
 Data files expire by the time of their upload, or of the run that gave them; see `needs` for those that are kept.
-The records of a job, its log and its ends go by the age of its end, which is when its record was last written: a
-listing tells, and no record is read. What belongs to a job that has not ended is never touched.
+The records of a job, its log, its metrics and its ends go by the age of its end, which is when its record was last
+written: a listing tells, and no record is read. What belongs to a job that has not ended is never touched.
 
 A submit that begins to use a file while a sweep decides is safe: see `compox_core.storage.expiry`. In its terms the
 user is a submit, which stores the job's index object and record, and then asks `FileStore.endangered`; it refuses the
-job, with `input_datasets_not_found`, where the answer is not empty. Whoever else keeps files from expiring, through
-`pins`, does the same: store what names them, then ask `endangered`.
+job, with `input_datasets_not_found`, where the answer is not empty. Whoever makes a training sample, the files of which
+are among the `pins`, does the same: store what names them, then ask `endangered`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from compox_core.storage.collections import SUBMITS
 from compox_core.storage.expiry import Expiry
 from compox_core.storage.file_notes import is_content_note, noted_file
 from compox_core.tasks import TaskStore, TaskStores
+from compox_core.tasks.metric_chunks import METRICS
 
 DECISION_SECONDS = 3600.0
 """So long a decision about files counts; then it is taken anew. Others take an announcement for forgotten after a day,
@@ -98,7 +99,7 @@ def _decide(
 
 
 def sweep_records(broom: Broom, store: TaskStore, age: timedelta) -> None:
-    """Remove the records of one kind whose jobs ended longer ago than `age`, with their logs and ends."""
+    """Remove the records of one kind whose jobs ended longer ago than `age`, with their logs, metrics and ends."""
     collection, what = store.about.collection, f"{store.about.name} records"
     # Before the records: a job that ends meanwhile is in the queue, or has a record that was written just now.
     queued = {job.id for job in store.open_jobs()}
@@ -113,7 +114,7 @@ def sweep_records(broom: Broom, store: TaskStore, age: timedelta) -> None:
     if not expired:
         return
     # The ends last: they hold off a process that comes back late and would write the record again.
-    before = [prefix for prefix in ("log/", store.about.beside) if prefix is not None]
+    before = [prefix for prefix in ("log/", store.about.beside, METRICS if store.about.metrics else None) if prefix]
     parts = [by_job(broom.store.list(collection, prefix), expired) for prefix in before]
     ends = by_job(broom.store.list(collection, "end/"), expired)
     for task_id, record in broom.each(list(expired.items())):
@@ -140,10 +141,10 @@ def sweep_promises(broom: Broom, age: timedelta) -> None:
 
 
 def by_job(listed: Iterable[ObjectInfo], wanted: Container[str] | None = None) -> dict[str, list[ObjectInfo]]:
-    """Return the objects of a listing of logs or ends by the job that they belong to, of all jobs or those wanted."""
+    """Return the objects of a listing of logs, metrics or ends by their job, of all jobs or those wanted."""
     found: dict[str, list[ObjectInfo]] = defaultdict(list)
     for info in listed:
-        task_id = info.key.split("/")[1].partition(".")[0]  # of log/<id>/<n> or end/<id>.<n>
+        task_id = info.key.split("/")[1].partition(".")[0]  # of log/<id>/<n>, metrics/<id>/<n> or end/<id>.<n>
         if wanted is None or task_id in wanted:
             found[task_id].append(info)
     return found
