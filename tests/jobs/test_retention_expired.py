@@ -180,7 +180,7 @@ class TestFiles:
         file_id, pinned = put_file(store, 2 * DAY), set[str]()
         pinned.add(file_id)
         retention = Retention(store, Storage(), pins=[lambda: pinned])
-        assert why(retention.sweep()) == {"it is pinned": 1}
+        assert why(retention.sweep()) == {"a sample uses it": 1}
         pinned.clear()
         assert retention.sweep().count == 1
 

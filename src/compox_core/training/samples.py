@@ -98,6 +98,11 @@ class SampleStore:
             )
         return [record for sample_id in sample_ids if (record := found[sample_id]) is not None]
 
+    def missing_files(self, records: Iterable[SampleRecord]) -> list[str]:
+        """Return the files of samples that are not in the store any more, each once, in the order of the samples."""
+        names = dict.fromkeys(name for record in records for name in record.file_ids)
+        return _in_parts(self._files.exists_all, list(names))
+
     def list(self, positive_tags: Iterable[str] = (), negative_tags: Iterable[str] = ()) -> list[SampleRecord]:
         """Return the samples that have all of `positive_tags` and none of `negative_tags`, oldest first.
 
@@ -124,12 +129,6 @@ class SampleStore:
         if not self._store.delete(SAMPLES, RECORDS + sample_id):  # somebody else was faster
             raise sample_not_found(sample_id)
         self._pins.unpin(sample_id, held)
-
-    def missing_files(self, records: Iterable[SampleRecord]) -> list[str]:
-        """Return the files of samples that are not in the store any more, each once, in the order of the samples."""
-        return _in_parts(
-            self._files.exists_all, list(dict.fromkeys(name for each in records for name in each.file_ids))
-        )
 
     def _present(self, sample_id: str) -> SampleRecord | None:
         try:

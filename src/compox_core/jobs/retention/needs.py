@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +13,8 @@ from compox_core.records import TaskRecord
 from compox_core.storage import ObjectInfo
 from compox_core.storage.file_places import file_of
 from compox_core.tasks import TaskStore, TaskStores
+from compox_core.tasks.kinds import DATASETS
+from compox_core.training.snapshot import load_snapshot
 
 Pins = Callable[[], Collection[str]]
 """Returns the ids of data files that must not expire; reads the store when it is called."""
@@ -23,9 +26,9 @@ _SLACK = timedelta(minutes=1)  # between the clocks of the machines that a store
 class Needs:
     """Who needs data files.
 
-    `by_jobs` are inputs and outputs of jobs that have not ended, `fresh` the outputs of jobs that ended since the
-    time at which files begin to expire, `pinned` what others hold. What was stored after `since` may be an output of a
-    job that runs.
+    `by_jobs` are inputs and outputs of jobs that have not ended, and the files of the samples that they learn from,
+    `fresh` the outputs of jobs that ended since the time at which files begin to expire, `pinned` what samples hold.
+    What was stored after `since` may be an output of a job that runs.
     """
 
     by_jobs: frozenset[str]
@@ -39,7 +42,7 @@ class Needs:
         if file_id in self.by_jobs:
             return "a job that has not ended names it"
         if file_id in self.pinned:
-            return "it is pinned"
+            return "a sample uses it"
         if file_id in self.fresh:
             return "the job that gave it ended lately"
         if self.since is not None and info.modified >= self.since:
@@ -51,24 +54,27 @@ def read_needs(stores: TaskStores, before: datetime, pins: Collection[Pins]) -> 
     """Read who needs files that were stored before some time.
 
     First the queue, then the records: a job that ends in between is in one of them. Raises StorageError where an open
-    job's record cannot be read: it may need any file.
+    job's record, or the list of its samples, cannot be read: it may need any file.
     """
     by_jobs: set[str] = set()
     begun: list[datetime] = []
     for store in stores:
         for job in store.open_jobs():
             begun.extend(info.modified for info in job.claims.values())
-            if not _names_files(store):
-                continue
-            try:
-                by_jobs.update(store.load(job.id).file_ids)
-            except NotFoundError:  # its submit is not there yet, and will look for the sweep; or its record was deleted
-                continue
+            with suppress(NotFoundError):  # its submit is not there yet, and will look for the sweep; or it has ended
+                by_jobs.update(_needed(stores, store, job.id))
     naming = [store for store in stores if _names_files(store)]
     fresh = {file_id for store in naming for file_id in _given_lately(stores, store, before)}
     pinned = {file_id for pin in pins for file_id in pin()}
     since = min(begun) - _SLACK if begun else None
     return Needs(frozenset(by_jobs), frozenset(fresh), frozenset(pinned), since)
+
+
+def _needed(stores: TaskStores, store: TaskStore, task_id: str) -> Iterable[str]:
+    """Return the files that an open job needs."""
+    if store.about.beside == DATASETS:
+        return {file_id for sample in load_snapshot(stores.objects, task_id) for file_id in sample.file_ids}
+    return store.load(task_id).file_ids if _names_files(store) else []
 
 
 def _names_files(store: TaskStore) -> bool:

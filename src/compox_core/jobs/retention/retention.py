@@ -13,7 +13,7 @@ from compox_core.jobs.retention.ages import ages, tell
 from compox_core.jobs.retention.algorithms import collect_algorithms
 from compox_core.jobs.retention.broom import Broom, Progress
 from compox_core.jobs.retention.expired import sweep_files, sweep_promises, sweep_records, sweep_stops
-from compox_core.jobs.retention.leftovers import remove_notes, remove_signs
+from compox_core.jobs.retention.leftovers import remove_notes, remove_pins, remove_signs
 from compox_core.jobs.retention.machine import clear_machine
 from compox_core.jobs.retention.needs import Pins
 from compox_core.jobs.retention.report import Report
@@ -81,6 +81,7 @@ class Retention:
         garbage: list[Callable[[], None]] = [
             partial(collect_algorithms, broom, self._catalogue),
             *(partial(remove_notes, broom, store) for store in self._stores),
+            partial(remove_pins, broom),
             partial(remove_signs, broom),
             partial(clear_machine, broom),
         ]
