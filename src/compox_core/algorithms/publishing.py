@@ -248,7 +248,8 @@ class Publisher:
                 f"{package.config.name!r} differs only by case from the algorithm {head.name!r}, so this is "
                 f"a minor version of {head.name!r}, which keeps its name."
             )
-        return Deployment(describe(head, flags, versions), version, created, warnings)
+        checkpoints = self._catalogue.manifests.of_algorithm(shelf.algorithm_id)
+        return Deployment(describe(head, flags, versions, checkpoints), version, created, warnings)
 
 
 def is_identical(version: AlgorithmVersion, package: AlgorithmPackage) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from compox_core.algorithms.catalogue import Catalogue
 from compox_core.algorithms.changes import Changes
+from compox_core.algorithms.checkpoints import CheckpointStore
 from compox_core.algorithms.filters import AlgorithmFilter
 from compox_core.algorithms.publishing import Deployment, Publisher
 from compox_core.algorithms.removal import remove_minors
@@ -41,14 +42,16 @@ class Registry:
     """The algorithms of one store.
 
     Every call sees what other processes have deployed and removed up to then. Records that were read stay in
-    memory (up to `cache_limit` bytes of JSON) and are handed out shared: do not change them. Looking one
-    algorithm up lists that algorithm alone, however many the store holds. Thread-safe.
+    memory (up to `cache_limit` bytes of JSON, and as much of checkpoints) and are handed out shared: do not
+    change them. Looking one algorithm up lists that algorithm alone, however many the store holds.
+    `checkpoints` are those of these algorithms. Thread-safe.
     """
 
     def __init__(self, store: ObjectStore, *, cache_limit: int = _CACHE_LIMIT) -> None:
         self._store = store
         self._catalogue = Catalogue(store, cache_limit)
         self._publisher = Publisher(store, self._catalogue)
+        self.checkpoints = CheckpointStore(store, self._catalogue)
         self._changes = Changes(store)
         self._kept: tuple[str, builtins.list[AlgorithmRecord]] | None = None
 

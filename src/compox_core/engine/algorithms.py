@@ -6,12 +6,12 @@ import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from compox_core.algorithms.checkpoints import with_checkpoint
 from compox_core.algorithms.exporting import export_zip
 from compox_core.algorithms.registry import Registry
 from compox_core.algorithms.shelves import is_algorithm_id
 from compox_core.errors import ConflictError, NotFoundError
 from compox_core.records import AlgorithmRecord
-from compox_core.records.plain import encodable
 from compox_core.storage import ObjectStore
 
 
@@ -92,11 +92,12 @@ class Algorithms:
             name: Its name, in any case.
             major: The major version; None for the highest.
             minor: The minor version; None for the latest.
-            checkpoint_id: Weights of a training in place of those that were deployed.
+            checkpoint_id: A checkpoint of this algorithm, whose assets go in place of those that were deployed.
             target: The file to write; None for a scratch file, which the caller removes.
 
         Raises:
             NotFoundError: `algorithm_not_found`, `minor_version_not_found`, `checkpoint_not_found`.
+            InvalidInputError: `invalid_checkpoint`, `checkpoint_asset_incompatible`.
             ConflictError: `algorithm_not_exportable`.
             StorageError: `algorithm_export_failed`, `algorithm_export_security_error`. Nothing stays in `target` then.
         """
@@ -113,7 +114,7 @@ class Algorithms:
             error.details |= {"algorithm_name": record.name, "algorithm_major_version": record.major}
             raise
         if checkpoint_id is not None:
-            raise no_checkpoint(checkpoint_id)
+            version = with_checkpoint(version, self._registry.checkpoints.get(checkpoint_id))
         path = self._store.scratch() if target is None else target
         try:
             export_zip(self._store, version, path)
@@ -135,12 +136,3 @@ class Algorithms:
         )
         head = "".join(f"<th>{title}</th>" for title in ("name", "version", "type", "tags", "description"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-
-
-def no_checkpoint(checkpoint_id: str) -> NotFoundError:
-    """Return the error for a checkpoint that is not there."""
-    return NotFoundError(
-        f"There is no checkpoint '{encodable(checkpoint_id)}' in this store.",
-        code="checkpoint_not_found",
-        details={"checkpoint_id": encodable(checkpoint_id)},
-    )
