@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Self
 from compox_core.algorithms.registry import Deployment, Registry
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks, run_benchmark
+from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
 from compox_core.engine.executions import Executions
 from compox_core.engine.handle import Progress, Result
 from compox_core.engine.host import Host
 from compox_core.engine.inbox import Inbox
 from compox_core.engine.links import Links
+from compox_core.engine.samples import Samples
+from compox_core.engine.trainings import Trainings
 from compox_core.engine.wiring import Parts, wind_down, wire
 from compox_core.errors import StateError
 from compox_core.jobs import (
@@ -27,7 +30,7 @@ from compox_core.jobs import (
     start_store_server,
 )
 from compox_core.jobs.retention import Report
-from compox_core.records import AlgorithmRecord, AlgorithmVersion, ExecutionRequest, Job
+from compox_core.records import AlgorithmRecord, AlgorithmVersion, ExecutionRequest, Job, TrainingRequest
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings, load_settings
 from compox_core.storage import FileStore, ObjectStore, initialise, store_identity
@@ -211,6 +214,21 @@ class Engine(Host):
         """The deploys that run as jobs; `deploy` does it at once."""
         return self._open_parts.deploys
 
+    @property
+    def trainings(self) -> Trainings:
+        """The trainings."""
+        return self._open_parts.trainings
+
+    @property
+    def samples(self) -> Samples:
+        """What trainings learn from."""
+        return self._open_parts.samples
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What trainings have saved."""
+        return self._open_parts.checkpoints
+
     # -- what it does -----------------------------------------------------------------------------------------------
 
     def deploy(
@@ -310,6 +328,9 @@ class Engine(Host):
 
     def _submit(self, request: ExecutionRequest) -> str:
         return self.executions.submit(request).execution_id
+
+    def _submit_training(self, request: TrainingRequest) -> str:
+        return self.trainings.submit(request).training_id
 
     def _type_of(self, record: AlgorithmRecord, minor: str | int | None) -> str:
         return self._open_parts.registry.version(record.algorithm_id, minor).metadata.algorithm_type

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compox_core.engine.algorithms import no_checkpoint
 from compox_core.engine.submits import forget_promise, promised_id, submit_once
 from compox_core.engine.tasks import Tasks
 from compox_core.errors import InvalidInputError, NotFoundError
@@ -51,6 +50,8 @@ class Executions(Tasks[ExecutionRecord]):
         Raises:
             NotFoundError: `input_datasets_not_found`, `algorithm_not_found`, `minor_version_not_found`,
                 `checkpoint_not_found`.
+            InvalidInputError: `invalid_checkpoint` for one of another algorithm, `checkpoint_asset_incompatible` for
+                one with paths that the version does not have.
             ParameterError: when a parameter breaks a declared rule.
             DataError: `invalid_hdf5_file` for an input that was put at a signed URL and is none.
             InvalidInputError: `task_session_not_supported` when a session is asked for where jobs go to machines
@@ -61,8 +62,6 @@ class Executions(Tasks[ExecutionRecord]):
     def _submit(self, request: ExecutionRequest, execution_id: str, client_id: str | None = None) -> ExecutionRecord:
         _refuse(self._bench.files.ready(request.input_dataset_ids))
         fields = self._to_run(request)
-        if request.checkpoint_id:
-            raise no_checkpoint(request.checkpoint_id)
         if request.session_token and self._bench.sessions is None:
             raise InvalidInputError(
                 "Sessions keep live objects in the memory of one process, and with the executor 'celery' the next "

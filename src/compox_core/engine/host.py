@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from compox_core.engine.arranging import StoredFile, arrange_inputs
+from compox_core.engine.arranging import arrange_inputs
 from compox_core.engine.handle import Progress, Result, TaskHandle, misfit
-from compox_core.errors import CompoxError, NotFoundError
-from compox_core.records import AlgorithmRecord, ExecutionRecord, ExecutionRequest
+from compox_core.engine.history import MetricHistory
+from compox_core.engine.storing import storing
+from compox_core.engine.training_handle import TrainingHandle
+from compox_core.errors import CompoxError
+from compox_core.records import (
+    AlgorithmRecord,
+    CheckpointRecord,
+    ExecutionRecord,
+    ExecutionRequest,
+    SampleRecord,
+    TrainingRecord,
+    TrainingRequest,
+)
+
+M = TypeVar("M", bound=BaseModel)
 
 
 class HostedFiles(Protocol):
@@ -40,6 +53,22 @@ class HostedExecutions(Protocol):
     def wait(self, execution_id: str, timeout: float | None = None) -> ExecutionRecord: ...
 
 
+class HostedTrainings(Protocol):
+    """Trainings."""
+
+    def get(self, training_id: str) -> TrainingRecord: ...
+    def log(self, training_id: str) -> str: ...
+    def stop(self, training_id: str) -> None: ...
+    def wait(self, training_id: str, timeout: float | None = None) -> TrainingRecord: ...
+    def metrics(self, training_id: str) -> MetricHistory: ...
+
+
+class HostedCheckpoints(Protocol):
+    """Checkpoints."""
+
+    def get(self, checkpoint_id: str) -> CheckpointRecord: ...
+
+
 class Host(ABC):
     """Runs deployed algorithms on arrays, dicts and files, and gives arrays back."""
 
@@ -58,6 +87,16 @@ class Host(ABC):
     def executions(self) -> HostedExecutions:
         """The runs."""
 
+    @property
+    @abstractmethod
+    def trainings(self) -> HostedTrainings:
+        """The trainings."""
+
+    @property
+    @abstractmethod
+    def checkpoints(self) -> HostedCheckpoints:
+        """What trainings have saved."""
+
     def submit(
         self,
         algorithm: str,
@@ -65,6 +104,7 @@ class Host(ABC):
         *,
         major: str | int | None = None,
         minor: str | int | None = None,
+        checkpoint: str | CheckpointRecord | None = None,
         device: str | None = None,
         session_token: str | None = None,
         timeout_s: float | None = None,
@@ -78,6 +118,7 @@ class Host(ABC):
             data: Images or other inputs, see `compox_core.engine.arrange_inputs`.
             major: The major version; None for the highest.
             minor: The minor version; None for the latest.
+            checkpoint: What a training has learned, in place of what was deployed: a checkpoint or its id.
             device: `cpu`, `gpu`, `cuda:N` or `mps`; None for the algorithm's default.
             session_token: Continue that session.
             timeout_s: End the run as FAILED (`timed_out`) when it has run for so many seconds.
@@ -91,23 +132,21 @@ class Host(ABC):
         record = self.algorithms.get(algorithm, major)
         kind = self._type_of(record, minor)
         arranged = arrange_inputs(data, kind)
-        stored: list[str] = []
-        try:
-            ids = [self._stored(item, stored) for item in arranged.items]
+        with storing(self.files) as inputs:
+            ids = [inputs.id_of(item) for item in arranged.items]
             execution_id = self._submit(
-                _request(
+                fitting(
+                    ExecutionRequest,
                     algorithm_id=record.algorithm_id,
                     input_dataset_ids=ids,
                     algorithm_minor_version=None if minor is None else str(minor),
+                    checkpoint_id=checkpoint_id(checkpoint),
                     execution_device_override=device,
                     additional_parameters={**(parameters or {}), **more},
                     session_token=session_token,
                     timeout_s=timeout_s,
                 )
             )
-        except BaseException:  # whatever it is, it is raised again
-            self._forget(stored)
-            raise
         return TaskHandle(self, execution_id, arranged, kind)
 
     def run(
@@ -117,6 +156,7 @@ class Host(ABC):
         *,
         major: str | int | None = None,
         minor: str | int | None = None,
+        checkpoint: str | CheckpointRecord | None = None,
         device: str | None = None,
         session_token: str | None = None,
         timeout_s: float | None = None,
@@ -142,6 +182,7 @@ class Host(ABC):
             data,
             major=major,
             minor=minor,
+            checkpoint=checkpoint,
             device=device,
             session_token=session_token,
             timeout_s=timeout_s,
@@ -156,6 +197,57 @@ class Host(ABC):
                     handle.stop()
             raise
 
+    def train(
+        self,
+        algorithm: str,
+        samples: str | SampleRecord | Iterable[str | SampleRecord],
+        *,
+        major: str | int | None = None,
+        minor: str | int | None = None,
+        checkpoint: str | CheckpointRecord | None = None,
+        tags: Iterable[str] = (),
+        device: str | None = None,
+        timeout_s: float | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        **more: Any,
+    ) -> TrainingHandle:
+        """Queue a training, and return a handle to it at once.
+
+        Args:
+            algorithm: The name of a deployed algorithm.
+            samples: What it learns from: samples or their ids.
+            major: The major version; None for the highest.
+            minor: The minor version; None for the latest.
+            checkpoint: Where it goes on from: a checkpoint or its id.
+            tags: What its checkpoints are to be found by.
+            device: `cpu`, `gpu`, `cuda:N` or `mps`; None for the algorithm's default.
+            timeout_s: End the training as FAILED (`timed_out`) when it has run for so many seconds; the checkpoints
+                that it has saved stay.
+            parameters: Values for the training parameters that the algorithm declares; the others get their defaults.
+            more: The same, as keyword arguments, where a parameter's name is none of those above.
+
+        Raises:
+            NotFoundError, ParameterError, InvalidInputError: before anything is queued.
+        """
+        record = self.algorithms.get(algorithm, major)
+        wanted = [samples] if isinstance(samples, str | SampleRecord) else list(samples)
+        request = fitting(
+            TrainingRequest,
+            algorithm_id=record.algorithm_id,
+            training_data=[each.sample_id if isinstance(each, SampleRecord) else each for each in wanted],
+            checkpoint_id=checkpoint_id(checkpoint),
+            algorithm_minor_version=None if minor is None else str(minor),
+            execution_device_override=device,
+            tags=[tags] if isinstance(tags, str) else list(tags),
+            additional_parameters={**(parameters or {}), **more},
+            timeout_s=timeout_s,
+        )
+        return TrainingHandle(self, self._submit_training(request))
+
+    @abstractmethod
+    def _submit_training(self, request: TrainingRequest) -> str:
+        """Queue a training and return its id."""
+
     @abstractmethod
     def _submit(self, request: ExecutionRequest) -> str:
         """Queue a run on stored files and return its id."""
@@ -164,25 +256,15 @@ class Host(ABC):
         """Return the algorithm type of the version that is to run."""
         return record.metadata.algorithm_type
 
-    def _stored(self, item: dict[str, Any] | Path | StoredFile, stored: list[str]) -> str:
-        """Return the id of the file that holds `item`, storing it where it is not there."""
-        if isinstance(item, StoredFile):
-            return item.id
-        stored.append(self.files.upload(item) if isinstance(item, Path) else self.files.save(item))
-        return stored[-1]
 
-    def _forget(self, stored: list[str]) -> None:
-        for file_id in stored:
-            try:
-                self.files.delete(file_id)
-            except NotFoundError:
-                continue  # somebody else was faster
-            except CompoxError:
-                return  # the store or server is gone, which the caller is being told; retention clears the rest
+def checkpoint_id(checkpoint: str | CheckpointRecord | None) -> str | None:
+    """Return the id of a checkpoint that somebody names."""
+    return checkpoint.checkpoint_id if isinstance(checkpoint, CheckpointRecord) else checkpoint
 
 
-def _request(**fields: Any) -> ExecutionRequest:
+def fitting(model: type[M], **fields: Any) -> M:
+    """Return a request with these fields. Raises InvalidInputError (`invalid_request`)."""
     try:
-        return ExecutionRequest(**fields)
+        return model(**fields)
     except ValidationError as error:
         raise misfit(error) from error

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 from pydantic_core import PydanticSerializationError
 
+from compox_core.algorithms.checkpoints import with_checkpoint
 from compox_core.algorithms.parameters import check_arguments
 from compox_core.engine.pages import DEFAULT_PAGE, Page, passes, read_page
 from compox_core.engine.upkeep import Upkeep
@@ -17,7 +18,15 @@ from compox_core.engine.watching import Watched
 from compox_core.errors import InvalidInputError, NotFoundError, ParameterError, StorageError
 from compox_core.identity import utc_now
 from compox_core.jobs import Executor, Lifecycle, Workbench
-from compox_core.records import BenchmarkRequest, ExecutionRequest, Job, JobKind, TaskRecord, TaskStatus
+from compox_core.records import (
+    BenchmarkRequest,
+    ExecutionRequest,
+    Job,
+    JobKind,
+    TaskRecord,
+    TaskStatus,
+    TrainingRequest,
+)
 from compox_core.records.plain import encodable, plain, written
 from compox_core.tasks import LiveTask, LiveTasks, Presence, TaskStore
 
@@ -90,14 +99,20 @@ class Tasks(Generic[R]):
         given = [limit for limit in (*limits, self._bench.settings.inference.timeout_s) if limit is not None]
         return min(given, default=None)
 
-    def _to_run(self, request: ExecutionRequest | BenchmarkRequest) -> dict[str, Any]:
+    def _to_run(self, request: ExecutionRequest | BenchmarkRequest | TrainingRequest) -> dict[str, Any]:
         """Return what the record of a job that runs an algorithm says of it, its parameters checked and filled in.
 
-        Raises NotFoundError (`algorithm_not_found`, `minor_version_not_found`) and ParameterError.
+        Raises NotFoundError (`algorithm_not_found`, `minor_version_not_found`, `checkpoint_not_found`),
+        InvalidInputError (`invalid_checkpoint`, `checkpoint_asset_incompatible`) and ParameterError.
         """
         version = self._bench.registry.version(request.algorithm_id, request.algorithm_minor_version)
         metadata = version.metadata
-        checked = check_arguments(metadata.additional_parameters, request.additional_parameters)
+        checkpoint_id = None if isinstance(request, BenchmarkRequest) else request.checkpoint_id
+        if checkpoint_id:
+            with_checkpoint(version, self._bench.checkpoints.get(checkpoint_id))
+        training = isinstance(request, TrainingRequest)
+        declared = metadata.training_parameters if training else metadata.additional_parameters
+        checked = check_arguments(declared, request.additional_parameters or {})
         return {
             **request.model_dump(exclude={"additional_parameters", "timeout_s"}),
             "resolved_minor_version": str(version.minor),

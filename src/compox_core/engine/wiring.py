@@ -10,10 +10,13 @@ from functools import partial
 from compox_core.algorithms.registry import Registry
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks
+from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
 from compox_core.engine.executions import Executions
 from compox_core.engine.links import Links
+from compox_core.engine.samples import Samples
 from compox_core.engine.tasks import Desk
+from compox_core.engine.trainings import Trainings
 from compox_core.engine.upkeep import Upkeep
 from compox_core.errors import SettingsError, StorageError
 from compox_core.jobs import (
@@ -33,6 +36,7 @@ from compox_core.records import AlgorithmVersion, Job, TaskRecord
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings
 from compox_core.storage import ObjectStore
+from compox_core.storage.file_pins import FilePins
 from compox_core.tasks import LiveTasks, Presence, TaskStores
 from compox_core.tasks.devices import see_gpus
 from compox_core.tasks.watch import Watch
@@ -55,6 +59,9 @@ class Parts:
     executions: Executions
     benchmarks: Benchmarks
     deploys: Deploys
+    trainings: Trainings
+    samples: Samples
+    checkpoints: Checkpoints
     retention: Retention
     links: Links
 
@@ -98,7 +105,7 @@ def wire(
             before=delivery.run_once,
             kept=delivery.keeps,
         )
-    retention = Retention(store, settings.storage)
+    retention = Retention(store, settings.storage, pins=[FilePins(store).pinned])
     janitor = Janitor(retention, queue.sweep_seconds) if resume else None
     upkeep = Upkeep(store, presence, reconciler, emergency, delivery, janitor)
     desk = Desk(bench, live, presence, lifecycle, made, upkeep, resume)
@@ -112,6 +119,9 @@ def wire(
         executions=executions,
         benchmarks=Benchmarks(desk),
         deploys=Deploys(desk),
+        trainings=Trainings(desk),
+        samples=Samples(bench.samples, bench.files),
+        checkpoints=Checkpoints(bench.checkpoints, registry),
         retention=retention,
         links=Links(bench.files, store, settings),
     )

@@ -6,12 +6,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
+from compox_core.algorithms.checkpoints import with_checkpoint
 from compox_core.identity import utc_now
 from compox_core.jobs.bench import Workbench
 from compox_core.logs import task_lines
-from compox_core.records import AlgorithmTaskRecord, AlgorithmVersion, TaskStatus
+from compox_core.records import AlgorithmTaskRecord, AlgorithmVersion, CheckpointRecord, TaskStatus
 from compox_core.records.plain import said
 from compox_core.runners import BaseRunner, LoadedRunner, current_handler
 from compox_core.tasks import Session, SessionStore, Task, TaskHandler, resolve_device
@@ -19,8 +21,25 @@ from compox_core.tasks.capture import captured
 from compox_core.tasks.devices import bind_torch
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """What a job runs: a version as it was deployed, and with the contents of a checkpoint where one was asked for."""
+
+    declared: AlgorithmVersion
+    version: AlgorithmVersion
+    checkpoint: CheckpointRecord | None
+
+    @property
+    def name(self) -> str:
+        """What the version is called in logs."""
+        return f"{self.version.name} {self.version.major}.{self.version.minor}"
+
+
 class AlgorithmWork(ABC):
     """Runs an algorithm in the thread that calls it. What is asked of it, and what it gives, is the subclass's."""
+
+    _kept: ClassVar[bool] = True
+    """Whether what is loaded may serve other jobs, too."""
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
@@ -34,18 +53,17 @@ class AlgorithmWork(ABC):
         sessions = self._bench.sessions
         with _no_session() if sessions is None else self._session(sessions, record) as (session, fields):
             task.update(status=TaskStatus.STARTED, time_started=utc_now(), **fields)
-            version = self._bench.registry.version(record.algorithm_id, record.resolved_minor_version)
-            handler = TaskHandler(task, self._bench.store, self._bench.files, version, session)
-            name = f"{version.name} {version.major}.{version.minor}"
-            token = current_handler.set(handler)
-            try:
-                with task_lines(task.id, name), captured(handler):
-                    result = self._run(task, record, version, handler)
-            except BaseException:  # whatever it is, it is raised again
-                handler.withdraw()
-                raise
-            finally:
-                current_handler.reset(token)
+            chosen = self._chosen(record)
+            with self._handler(task, record, chosen, session) as handler:
+                token = current_handler.set(handler)
+                try:
+                    with task_lines(task.id, chosen.name), captured(handler):
+                        result = self._run(task, record, chosen.version, handler)
+                except BaseException:  # whatever it is, it is raised again
+                    handler.withdraw()
+                    raise
+                finally:
+                    current_handler.reset(token)
         if task.stop_raised or task.gate.raised:
             handler.withdraw()
         else:
@@ -57,10 +75,25 @@ class AlgorithmWork(ABC):
             )
         return result
 
+    def _chosen(self, record: AlgorithmTaskRecord) -> Chosen:
+        bench = self._bench
+        declared = bench.registry.version(record.algorithm_id, record.resolved_minor_version)
+        if not record.checkpoint_id:
+            return Chosen(declared, declared, None)
+        checkpoint = bench.checkpoints.get(record.checkpoint_id)
+        return Chosen(declared, with_checkpoint(declared, checkpoint), checkpoint)
+
+    @contextmanager
+    def _handler(
+        self, task: Task, record: AlgorithmTaskRecord, chosen: Chosen, session: Session | None
+    ) -> Iterator[TaskHandler]:
+        """Give what the algorithm has to do with."""
+        yield TaskHandler(task, self._bench.store, self._bench.files, chosen.version, session, chosen.checkpoint)
+
     def _run(
         self, task: Task, record: AlgorithmTaskRecord, version: AlgorithmVersion, handler: TaskHandler
     ) -> dict[str, Any]:
-        loaded = load_for(self._bench, task, record, version, handler)
+        loaded = load_for(self._bench, task, record, version, handler, kept=self._kept)
         task.update(status=TaskStatus.RUNNING)
         with loaded.run(handler) as runner, task.gate.armed():
             result = self._call(runner, record)
@@ -86,9 +119,18 @@ def _no_session() -> Iterator[tuple[None, dict[str, Any]]]:
 
 
 def load_for(
-    bench: Workbench, task: Task, record: AlgorithmTaskRecord, version: AlgorithmVersion, handler: TaskHandler
+    bench: Workbench,
+    task: Task,
+    record: AlgorithmTaskRecord,
+    version: AlgorithmVersion,
+    handler: TaskHandler,
+    *,
+    kept: bool = True,
 ) -> LoadedRunner:
-    """Choose the device of a job, and return the algorithm loaded for it, from the cache where it is there."""
+    """Choose the device of a job, and return the algorithm loaded for it, from the cache where it is there.
+
+    With `kept` false it is loaded for this job alone, which may change what it has loaded.
+    """
     metadata = version.metadata
     choice = resolve_device(
         metadata.default_device,
@@ -118,7 +160,8 @@ def load_for(
 
     assets = frozenset((path, entry.sha256) for path, entry in version.assets.items())
     _bind(bench, device, handler)
-    loaded = bench.runners.get((version.module.module_id, assets, device), load, task.check_stop)
+    key = (version.module.module_id, assets, device)
+    loaded = bench.runners.get(key, load, task.check_stop) if kept else load()
     task.check_stop()
     return loaded
 

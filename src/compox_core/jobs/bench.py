@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from compox_core.algorithms.checkpoints import CheckpointStore
 from compox_core.algorithms.loading import load_version
 from compox_core.algorithms.registry import Registry
 from compox_core.records import AlgorithmVersion
@@ -15,6 +16,7 @@ from compox_core.settings import Settings, store_options
 from compox_core.settings.models import MinioBackend
 from compox_core.storage import FileStore, ObjectStore, open_store
 from compox_core.tasks import DeviceProbe, RunnerCache, SessionStore
+from compox_core.training.samples import SampleStore
 
 if TYPE_CHECKING:
     from compox_core.storage.minio import MinioServer
@@ -28,6 +30,8 @@ class Workbench:
     files: FileStore
     registry: Registry
     sessions: SessionStore | None
+    checkpoints: CheckpointStore
+    samples: SampleStore
     runners: RunnerCache
     devices: DeviceProbe
     load_class: Callable[[AlgorithmVersion], type[BaseRunner]]
@@ -47,13 +51,16 @@ def make_bench(
     inference = settings.inference
     limits = inference.sessions
     remote = inference.backend_settings.executor == "celery"
+    files = FileStore(store)
     return Workbench(
         store=store,
-        files=FileStore(store),
+        files=files,
         registry=registry or Registry(store),
         sessions=None
         if remote  # the next task of a session may go to another machine
         else SessionStore(limits.max_sessions, limits.max_items, limits.max_memory_mb, limits.expire_hours),
+        checkpoints=CheckpointStore(store),
+        samples=SampleStore(store, files),
         runners=RunnerCache(inference.algorithm_cache_maxsize),
         devices=DeviceProbe(visible=inference.cuda_visible_devices),
         load_class=load_class or partial(load_version, store),

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from compox_core.errors import AlgorithmError, InvalidInputError, StateError
 from compox_core.runners.context import Handler, current_handler
+from compox_core.runners.given import given_schema
 from compox_core.runners.state import Phase, RunnerState
+from compox_core.runners.training import TrainingCalls
 
 if TYPE_CHECKING:
     from compox_core.data import DataSchema
@@ -25,7 +27,7 @@ def checked_progress(progress: Any) -> float:
     return float(progress)
 
 
-class BaseRunner:
+class BaseRunner(TrainingCalls):
     """An algorithm: subclass it as `Runner` in `Runner.py` and write `preprocess`, `inference` and `postprocess`.
 
     `load_assets` runs once for a deployed version and device; what it sets on `self` is kept, shared by all runs and
@@ -34,7 +36,7 @@ class BaseRunner:
     it may take no parameters, or `task_handler` and `device`.
 
     The three hooks are called with positional arguments: the output of one is the input of the next, and `args` is
-    the dict of parameters with declared defaults filled in, never None. `benchmark` stands beside them.
+    the dict of parameters with declared defaults filled in, never None. `benchmark` and `train` stand beside them.
     """
 
     algorithm_type: ClassVar[str] = "Generic"
@@ -116,6 +118,13 @@ class BaseRunner:
         """Measure the algorithm and return what came of it: numbers and text by name, that JSON can hold."""
         raise self._missing_hook("benchmark", "a benchmark", "args")
 
+    def train(self, training_data: list[str], args: dict[str, Any]) -> Any:
+        """Learn from the samples with these ids, and save what was learned with `save_checkpoint`, once at least.
+
+        What it returns is not looked at.
+        """
+        raise self._missing_hook("train", "a training", "training_data, args")
+
     def _missing_hook(self, name: str, job: str = "an execution", arguments: str = "data, args") -> AlgorithmError:
         return AlgorithmError(
             f"The Runner has no `{name}`, which {job} needs: write `def {name}(self, {arguments})` in Runner.py.",
@@ -140,6 +149,11 @@ class BaseRunner:
             return result or {}
         except (ValueError, RuntimeError):  # an array is neither true nor false; the host says what is wrong with it
             return result
+
+    def run_training(self, training_data: list[str], args: dict[str, Any] | None = None) -> None:
+        """Run and time `train`. Raises StateError (`training_handler_required`) where the task is no training."""
+        self._training("save_checkpoint")
+        self._timed("Training", self.train, list(training_data), {} if args is None else args)
 
     def preprocess_base(self, input_data: dict[str, Any], args: dict[str, Any] | None = None) -> Any:
         """Run and time `preprocess`."""
@@ -195,7 +209,7 @@ class BaseRunner:
             pydantic_data_schema: The older name of `schema`.
         """
         return self.task_handler.fetch_data(
-            file_ids, _given(schema, pydantic_data_schema, "fetch_data"), *keys, parallel=parallel
+            file_ids, given_schema(schema, pydantic_data_schema, "fetch_data"), *keys, parallel=parallel
         )
 
     def post_data(
@@ -206,7 +220,9 @@ class BaseRunner:
         pydantic_data_schema: type[DataSchema] | None = None,
     ) -> list[str]:
         """Store dicts that fit `schema`, one file each, and return the ids of the files in order."""
-        return self.task_handler.post_data(data, _given(schema, pydantic_data_schema, "post_data"), parallel=parallel)
+        return self.task_handler.post_data(
+            data, given_schema(schema, pydantic_data_schema, "post_data"), parallel=parallel
+        )
 
     def fetch_asset(self, asset_path: str) -> io.BytesIO:
         """Return an asset of the algorithm as a `BytesIO`; the path is relative to the algorithm's root, with `/`."""
@@ -227,12 +243,3 @@ class BaseRunner:
     def remove_item_from_session(self, key: str) -> None:
         """Forget an item of the session; an absent key is no error."""
         self.task_handler.remove_item_from_session(key)
-
-
-def _given(schema: type[DataSchema] | None, older: type[DataSchema] | None, caller: str) -> type[DataSchema]:
-    chosen = schema if schema is not None else older
-    if chosen is None:
-        raise InvalidInputError(
-            f"{caller} needs a schema, for example `{caller}(…, ImageSchema)`.", code="schema_missing"
-        )
-    return chosen

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from compox_core.data import DataSchema, validate
 from compox_core.errors import CompoxError, InvalidInputError, NotFoundError, StateError
-from compox_core.records import AlgorithmVersion
+from compox_core.records import AlgorithmVersion, CheckpointRecord
 from compox_core.runners import checked_progress, current_handler
 from compox_core.storage import ASSETS, FileStore, ObjectStore
 from compox_core.tasks.sessions import Session
@@ -45,7 +45,8 @@ class TaskHandler:
     """A running task as its algorithm sees it: progress, log, files, assets, session.
 
     It lives as long as the run. Every call but `log_message` first looks whether a stop was requested, and raises
-    TaskStoppedException then. Safe for threads that the algorithm starts.
+    TaskStoppedException then. Safe for threads that the algorithm starts. `version` has the assets of `checkpoint`
+    where there is one.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class TaskHandler:
         files: FileStore,
         version: AlgorithmVersion,
         session: Session | None,
+        checkpoint: CheckpointRecord | None = None,
     ) -> None:
+        self.checkpoint = checkpoint
         self._task = task
         self.gate = task.gate
         self._store = store
@@ -173,7 +176,7 @@ class TaskHandler:
         while self.posted:
             file_id = self.posted.pop()
             try:
-                self._files.delete(file_id)
+                self._files.discard(file_id)
             except NotFoundError:
                 pass  # the algorithm has cleared up itself
             except CompoxError as problem:

@@ -80,6 +80,9 @@ class Inference(Section):
     timeout_s: Amount | None = None
     """How many seconds any job may run; what runs longer ends FAILED with the code `timed_out`. Requests and
     algorithms can ask for less, not for more. Null is no limit."""
+    temp_path: str | None = None
+    """The folder in which trainings keep copies of their samples while they go on. Null is the system's folder for
+    temporary files; name a disk with room for the samples. It may begin with a prefix."""
     stop: Stop = Field(default_factory=Stop)
     queue: Queue = Field(default_factory=Queue)
     sessions: Sessions = Field(default_factory=Sessions)
