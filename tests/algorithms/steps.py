@@ -258,6 +258,7 @@ def repeatable_names(*, announced: bool = False) -> Iterator[None]:
         patch.setattr("compox_core.algorithms.blobs.new_id", next_name)
         patch.setattr("compox_core.algorithms.blobs.secrets.token_hex", next_name)
         patch.setattr("compox_core.algorithms.changes.new_id", next_name)
+        patch.setattr("compox_core.algorithms.checkpoints.new_id", next_name)
         patch.setattr("compox_core.algorithms.changes.new_token", next_name)
         if not announced:
             patch.setattr("compox_core.algorithms.changes.Changes.announced", lambda self: nullcontext())

@@ -9,11 +9,12 @@ from dataclasses import replace
 import pytest
 
 from compox_core.algorithms.changes import CHANGES, GENERATION
+from compox_core.algorithms.manifests import BY_ALGORITHM, RECORDS
 from compox_core.algorithms.registry import Registry
 from compox_core.errors import NotFoundError
 from compox_core.identity import algorithm_id
 from compox_core.records import AlgorithmMetadata
-from compox_core.storage import ALGORITHMS, SYSTEM, ObjectInfo, ObjectStore
+from compox_core.storage import ALGORITHMS, CHECKPOINTS, SYSTEM, ObjectInfo, ObjectStore
 from compox_core.storage.memory import MemoryStore
 from tests.algorithms.packages import PackageMaker, digest
 from tests.algorithms.steps import Hooked
@@ -259,14 +260,15 @@ class TestCost:
             costs[count] = (cold, len(counted.operations) - cold[0], counted.listed - cold[1])
         assert costs[2000] == costs[10]
 
-    def test_a_warm_look_up_is_one_listing(self, large: dict[int, ObjectStore]) -> None:
-        """Head, flags and minor are listed, and not read again."""
+    def test_a_warm_look_up_is_two_listings(self, large: dict[int, ObjectStore]) -> None:
+        """Head, flags and minor are listed, and its checkpoints, and not read again."""
         counted = Counted(large[10])
         registry = Registry(counted)
         registry.get("a3", 1)
         counted.operations.clear()
         registry.get("a3", 1)
-        assert counted.operations == [f"list {ALGORITHMS}/{algorithm_id('a3', '1')}/"]
+        name = algorithm_id("a3", "1")
+        assert counted.operations == [f"list {ALGORITHMS}/{name}/", f"list {CHECKPOINTS}/{BY_ALGORITHM}{name}/"]
 
     def test_a_second_list_reads_only_what_changed(self, package: PackageMaker) -> None:
         """Nothing but whether there is a change; after one, a listing, and the flags that were set anew."""
@@ -277,7 +279,7 @@ class TestCost:
         for number in range(40):
             writer.deploy(package(name=f"a{number}"))
         first = reader.list()
-        assert len(counted.operations) == len(look) + 1 + 3 * 40
+        assert len(counted.operations) == len(look) + 2 + 3 * 40
         counted.operations.clear()
         assert reader.list() == first
         assert counted.operations == look
@@ -285,7 +287,7 @@ class TestCost:
         counted.operations.clear()
         reader.list()
         flags = f"get {ALGORITHMS}/{algorithm_id('a7', '1')}/flags"
-        assert counted.operations == [*look, f"list {ALGORITHMS}/", flags]
+        assert counted.operations == [*look, f"list {ALGORITHMS}/", flags, f"list {CHECKPOINTS}/{RECORDS}"]
 
     def test_a_redeploy_of_the_same_writes_only_the_flags(self, package: PackageMaker) -> None:
         """No blob is touched and nothing is pinned when there is nothing to add."""

@@ -16,6 +16,7 @@ import logging
 import os.path
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
@@ -97,10 +98,12 @@ class Manifests:
         """
         return self.readable(self._indexed(f"{BY_ALGORITHM}{algorithm_id}/"))
 
-    def by_algorithm(self) -> dict[str, list[Manifest]]:
-        """Return what can be read of all checkpoints, under the ids of their algorithms."""
+    def by_algorithm(self, before: datetime | None = None) -> dict[str, list[Manifest]]:
+        """Return what can be read of all checkpoints, or of those stored before a time, under the ids of their
+        algorithms."""
+        infos = [info for info in self.infos() if before is None or info.modified < before]
         found = defaultdict(list)
-        for manifest in self.readable(info.key.removeprefix(RECORDS) for info in self.infos()):
+        for manifest in self.readable(info.key.removeprefix(RECORDS) for info in infos):
             found[manifest.record.parent_algorithm_id].append(manifest)
         return found
 
@@ -124,16 +127,18 @@ class Manifests:
         data = record.model_dump_json().encode()
         self._store.create(CHECKPOINTS, RECORDS + record.checkpoint_id, data)
 
-    def delete(self, record: CheckpointRecord) -> None:
-        """Remove a checkpoint, but not the assets that it names."""
-        self.delete_record(record.checkpoint_id)
+    def delete(self, record: CheckpointRecord) -> bool:
+        """Remove a checkpoint, but not the assets that it names; return whether it was there."""
+        there = self.delete_record(record.checkpoint_id)
         for key in _index_keys(record):
             self._store.delete(CHECKPOINTS, key)
+        return there
 
-    def delete_record(self, checkpoint_id: str) -> None:
-        """Remove a checkpoint of which nothing is known but its id."""
-        self._store.delete(CHECKPOINTS, RECORDS + checkpoint_id)
+    def delete_record(self, checkpoint_id: str) -> bool:
+        """Remove a checkpoint of which nothing is known but its id; return whether it was there."""
+        there = self._store.delete(CHECKPOINTS, RECORDS + checkpoint_id)
         self._cache.forget(RECORDS + checkpoint_id)
+        return there
 
     def _mark(self, key: str) -> None:
         try:
