@@ -53,7 +53,7 @@ class MetricChunks:
         The number after the last is where the points go on that are stored later.
         """
         numbers = self._numbers(task_id)
-        for number, following in zip(numbers, [*numbers[1:], None], strict=True):
+        for number, following in zip(numbers, [*numbers[1:], None], strict=False):
             if following is None or following > first:
                 yield from self._points(task_id, number, first)
 

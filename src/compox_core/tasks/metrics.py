@@ -50,7 +50,7 @@ class MetricLog:
         }
         with self._lock:
             if not self._closed:
-                self._step = self._step + 1 if step is None else step
+                self._step = self._step + 1 if step is None else int(step)
                 self._points.append(MetricPoint.model_construct(step=self._step, time=utc_now(), values=plain))
                 self._end += 1
                 self._trim()
@@ -140,7 +140,9 @@ class LiveMetrics:
     def add(self, values: Mapping[str, float], step: int | None) -> bool:
         """Add a point; return whether somebody should look soon whether it is due."""
         if not self._store.about.metrics:
-            raise TypeError(f"A {self._store.about.name} has no metric history.")
+            raise TypeError(
+                f"{self._store.about.name.capitalize()} '{self._id}' has no metric history: only trainings do."
+            )
         waiting = self.log.add(values, step)
         if self._begun is None:
             self._begun = self._clock()
