@@ -140,9 +140,7 @@ class LiveMetrics:
     def add(self, values: Mapping[str, float], step: int | None) -> bool:
         """Add a point; return whether somebody should look soon whether it is due."""
         if not self._store.about.metrics:
-            raise TypeError(
-                f"{self._store.about.name.capitalize()} '{self._id}' has no metric history: only trainings do."
-            )
+            raise TypeError(f"{self._store.about.name.capitalize()} '{self._id}' has no metric history.")
         waiting = self.log.add(values, step)
         if self._begun is None:
             self._begun = self._clock()
