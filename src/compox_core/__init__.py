@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 from compox_core._version import __version__
 
 if TYPE_CHECKING:
-    from compox_core.engine import Deployment, Engine, ResultArray, ResultDict, ResultList, TaskHandle
+    from compox_core.engine import (
+        Deployment,
+        Engine,
+        MetricHistory,
+        ResultArray,
+        ResultDict,
+        ResultList,
+        TaskHandle,
+        TrainingHandle,
+    )
     from compox_core.engine.debug import debug
     from compox_core.errors import (
         AlgorithmError,
@@ -38,14 +47,27 @@ if TYPE_CHECKING:
     from compox_core.records import (
         AlgorithmRecord,
         AlgorithmVersion,
+        CheckpointRecord,
         ExecutionRecord,
         ExecutionRequest,
+        SampleRecord,
         TaskStatus,
+        TrainingRecord,
+        TrainingRequest,
     )
     from compox_core.settings import Settings, load_settings
 
 _HOMES = {
-    "compox_core.engine": ("Deployment", "Engine", "ResultArray", "ResultDict", "ResultList", "TaskHandle"),
+    "compox_core.engine": (
+        "Deployment",
+        "Engine",
+        "MetricHistory",
+        "ResultArray",
+        "ResultDict",
+        "ResultList",
+        "TaskHandle",
+        "TrainingHandle",
+    ),
     "compox_core.engine.debug": ("debug",),
     "compox_core.errors": (
         "AlgorithmError",
@@ -66,9 +88,13 @@ _HOMES = {
     "compox_core.records": (
         "AlgorithmRecord",
         "AlgorithmVersion",
+        "CheckpointRecord",
         "ExecutionRecord",
         "ExecutionRequest",
+        "SampleRecord",
         "TaskStatus",
+        "TrainingRecord",
+        "TrainingRequest",
     ),
     "compox_core.settings": ("Settings", "load_settings"),
 }
@@ -78,6 +104,7 @@ __all__ = [
     "AlgorithmError",
     "AlgorithmRecord",
     "AlgorithmVersion",
+    "CheckpointRecord",
     "CompoxError",
     "ConflictError",
     "DataError",
@@ -86,6 +113,7 @@ __all__ = [
     "ExecutionRecord",
     "ExecutionRequest",
     "InvalidInputError",
+    "MetricHistory",
     "MissingExtraError",
     "NotFoundError",
     "PackageError",
@@ -93,6 +121,7 @@ __all__ = [
     "ResultArray",
     "ResultDict",
     "ResultList",
+    "SampleRecord",
     "Settings",
     "SettingsError",
     "StateError",
@@ -101,6 +130,9 @@ __all__ = [
     "TaskHandle",
     "TaskStatus",
     "TaskStoppedException",
+    "TrainingHandle",
+    "TrainingRecord",
+    "TrainingRequest",
     "__version__",
     "debug",
     "load_settings",
