@@ -168,10 +168,9 @@ def _refuse(missing: Sequence[str]) -> None:
     """Raise NotFoundError (`sample_input_files_not_found`) where a file is missing."""
     if missing:
         raise NotFoundError(
-            "These files of the sample do not exist (never uploaded, deleted or expired):\n"
-            + "\n".join(map(encodable, missing)),
+            "These files of the sample do not exist (never uploaded, deleted or expired):\n" + "\n".join(missing),
             code="sample_input_files_not_found",
-            details={"file_ids": [encodable(name) for name in missing]},
+            details={"file_ids": list(missing)},
         )
 
 
