@@ -6,7 +6,7 @@ import csv
 import html
 import io
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -14,6 +14,7 @@ from compox_core.errors import MissingExtraError, NotFoundError
 from compox_core.records import MetricPoint
 
 LAST_ROWS = 10
+PIECE = 4096  # points
 
 
 class MetricHistory(Sequence[MetricPoint]):
@@ -98,6 +99,30 @@ def csv_lines(points: Iterable[MetricPoint], names: Sequence[str]) -> Iterator[s
     for point in points:
         values = [repr(point.values[name]) if name in point.values else "" for name in names]
         yield _csv_line([str(point.step), point.time.isoformat(), *values])
+
+
+def csv_of(read: Callable[[int, int], tuple[list[MetricPoint], int]]) -> Iterator[str]:
+    """Return a metric history as `csv_lines` of which a piece is in memory at a time.
+
+    `read` returns the points from a number on, at most so many, and the number to go on with. It is asked twice for
+    each point: the names of all metrics come first. What is logged after this call is left out.
+    """
+    names: dict[str, None] = {}
+    end = 0
+    for points, end in _pieces(read):
+        names.update(dict.fromkeys(name for point in points for name in point.values))
+    return csv_lines((point for points, _ in _pieces(read, end) for point in points), list(names))
+
+
+def _pieces(
+    read: Callable[[int, int], tuple[list[MetricPoint], int]], end: int | None = None
+) -> Iterator[tuple[list[MetricPoint], int]]:
+    mark = 0
+    while end is None or mark < end:
+        points, mark = read(mark, PIECE if end is None else min(PIECE, end - mark))
+        if not points:
+            return
+        yield points, mark
 
 
 def _csv_line(cells: list[str]) -> str:

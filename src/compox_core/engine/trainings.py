@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
-from compox_core.engine.history import MetricHistory
+from compox_core.engine.history import MetricHistory, csv_of
 from compox_core.engine.tasks import Tasks
-from compox_core.errors import NotFoundError
+from compox_core.errors import NotFoundError, StorageError
 from compox_core.identity import new_id
 from compox_core.records import JobKind, MetricPoint, SampleRecord, TrainingRecord, TrainingRequest
 from compox_core.tasks import LiveTask
@@ -33,9 +34,15 @@ class Trainings(Tasks[TrainingRecord]):
             InvalidInputError: `invalid_checkpoint` for one of another algorithm, `checkpoint_asset_incompatible` for
                 one with paths that the version does not have.
             ParameterError: when a parameter breaks a declared rule.
+            StorageError: `invalid_sample_manifest` for a sample that cannot be read.
         """
         bench = self._bench
-        samples = bench.samples.get_many(request.training_data)
+        try:
+            samples = bench.samples.get_many(request.training_data)
+        except StorageError as error:
+            if error.code == "invalid_sample_record":
+                error.code = "invalid_sample_manifest"  # as it is called where a training asks
+            raise
         _refuse(bench.samples.missing_files(samples))
         fields = self._to_run(request)
         record = TrainingRecord(training_id=(training_id := new_id()), **fields)
@@ -70,18 +77,34 @@ class Trainings(Tasks[TrainingRecord]):
         """Return the metric history so far. Raises NotFoundError (`training_record_not_found`)."""
         return MetricHistory(self.metrics_since(training_id, 0)[0])
 
-    def metrics_since(self, training_id: str, mark: int) -> tuple[list[MetricPoint], int]:
-        """Return the points after the first `mark`, and how many there are by now.
+    def metrics_since(self, training_id: str, mark: int, most: int | None = None) -> tuple[list[MetricPoint], int]:
+        """Return the points from number `mark` on, at most so many, and the mark to ask with next.
 
         Raises NotFoundError (`training_record_not_found`).
         """
-        task = self._going_on(training_id)
+        task = self._measuring(training_id)
         if task is not None:
-            return task.metrics_since(mark)
-        points = list(self._stored.metrics(training_id, mark))
-        if not points and mark == 0:
+            return task.metrics_since(mark, most)
+        points, following = self._stored.metrics_since(training_id, mark, most)
+        if not points:
             self.get(training_id)  # which says so where there is none
-        return points, mark + len(points)
+        return points, following
+
+    def metrics_count(self, training_id: str) -> int:
+        """Return how many points there are by now; 0 for a training that is not there."""
+        task = self._measuring(training_id)
+        return self._stored.metrics_count(training_id) if task is None else task.metrics.log.count
+
+    def metrics_csv(self, training_id: str) -> Iterator[str]:
+        """Return the metric history so far as lines of CSV, a piece of it in memory at a time.
+
+        Raises NotFoundError (`training_record_not_found`) at once.
+        """
+        return csv_of(partial(self.metrics_since, training_id))
+
+    def _measuring(self, training_id: str) -> LiveTask | None:
+        task = self._going_on(training_id)
+        return task if task is not None and task.claimed else None
 
 
 def _refuse(missing: Sequence[str]) -> None:

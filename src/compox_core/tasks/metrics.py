@@ -67,6 +67,11 @@ class MetricLog:
         return self._end - self._stored
 
     @property
+    def count(self) -> int:
+        """How many points there are so far."""
+        return self._end
+
+    @property
     def first(self) -> int:
         """The number of the first point in memory."""
         with self._lock:
