@@ -1,0 +1,1 @@
+"""Bundles: algorithms in one encrypted file."""
