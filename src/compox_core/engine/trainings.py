@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
 from compox_core.engine.history import MetricHistory, csv_of
 from compox_core.engine.tasks import Tasks
 from compox_core.errors import NotFoundError, StorageError
 from compox_core.identity import new_id
-from compox_core.records import JobKind, MetricPoint, SampleRecord, TrainingRecord, TrainingRequest
+from compox_core.records import JobKind, MetricPoint, TrainingRecord, TrainingRequest
 from compox_core.tasks import LiveTask
 from compox_core.training.snapshot import delete_snapshot, save_snapshot
 
@@ -46,15 +47,14 @@ class Trainings(Tasks[TrainingRecord]):
         _refuse(bench.samples.missing_files(samples))
         fields = self._to_run(request)
         record = TrainingRecord(training_id=(training_id := new_id()), **fields)
-        self._keep(training_id, samples)
         try:
-            return self._queue(record)
+            save_snapshot(bench.store, training_id, samples)
+            # Once more when the queue names the samples: somebody who had not seen it may have taken files meanwhile.
+            return self._queue(record, lambda: _refuse(bench.samples.endangered_files(samples)))
         except BaseException:  # whatever it is, it is raised again
-            delete_snapshot(bench.store, training_id)
+            with suppress(StorageError):  # what stays goes with a garbage collection
+                delete_snapshot(bench.store, training_id)
             raise
-
-    def _keep(self, training_id: str, samples: Sequence[SampleRecord]) -> None:
-        save_snapshot(self._bench.store, training_id, samples)
 
     def get(self, task_id: str) -> TrainingRecord:
         """Return a record as it is now. Raises NotFoundError (`training_record_not_found`)."""

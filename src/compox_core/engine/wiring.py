@@ -35,6 +35,7 @@ from compox_core.jobs.retention import Janitor, Retention
 from compox_core.records import AlgorithmVersion, Job, TaskRecord
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings
+from compox_core.settings.locations import resolve_path
 from compox_core.storage import ObjectStore
 from compox_core.storage.file_pins import FilePins
 from compox_core.tasks import LiveTasks, Presence, TaskStores
@@ -105,7 +106,12 @@ def wire(
             before=delivery.run_once,
             kept=delivery.keeps,
         )
-    retention = Retention(store, settings.storage, pins=[FilePins(store).pinned])
+    retention = Retention(
+        store,
+        settings.storage,
+        pins=[FilePins(store).pinned],
+        temp_path=resolve_path(settings, "inference.temp_path"),
+    )
     janitor = Janitor(retention, queue.sweep_seconds) if resume else None
     upkeep = Upkeep(store, presence, reconciler, emergency, delivery, janitor)
     desk = Desk(bench, live, presence, lifecycle, made, upkeep, resume)

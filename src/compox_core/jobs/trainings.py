@@ -16,7 +16,8 @@ from compox_core.tasks import Session, Task, TaskHandler
 from compox_core.tasks.memory import free_device_memory
 from compox_core.training.handler import TrainingHandler
 from compox_core.training.snapshot import load_snapshot
-from compox_core.training.temp_store import TempStore, clear_abandoned
+from compox_core.training.temp_folder import clear_abandoned
+from compox_core.training.temp_store import TempStore
 
 
 class TrainingWork(AlgorithmWork):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import copy
 import math
-import numbers
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +13,20 @@ from compox_core.algorithms.checkpoints import CheckpointStore
 from compox_core.data import DataSchema
 from compox_core.errors import InvalidInputError, NotFoundError, StateError
 from compox_core.records import AlgorithmVersion, CheckpointRecord, SampleRecord, TrainingRecord
-from compox_core.records.plain import plain, written
+from compox_core.records.plain import written
 from compox_core.storage import FileStore, ObjectStore
 from compox_core.tasks import Task, TaskHandler
 from compox_core.tasks.handler import ours
 from compox_core.training.dataset import TrainingDataset, TrainingSample
-from compox_core.training.local_samples import LocalSamples, download_dataset, download_files, load_dataset
+from compox_core.training.given import checked_batch, checked_metrics, checked_state, checked_step
+from compox_core.training.local_samples import (
+    LocalSamples,
+    check_schemas,
+    download_dataset,
+    download_files,
+    load_dataset,
+)
 from compox_core.training.temp_store import PARALLEL_FILES, TempStore
-
-MOST_NAME = 200
-MOST_STATE = 1024 * 1024
-"""So large may the state be as JSON: everybody who looks at the record gets it."""
 
 
 class TrainingHandler(TaskHandler):
@@ -55,6 +57,7 @@ class TrainingHandler(TaskHandler):
         self._more_samples = more_samples
         self._checkpoints = checkpoints
         self._odd_metrics: set[str] = set()
+        self._naming = threading.Lock()
 
     def _training(self) -> TrainingRecord:
         record = self._task.snapshot()
@@ -66,7 +69,7 @@ class TrainingHandler(TaskHandler):
     @property
     def state(self) -> dict[str, Any]:
         """What the training last said of itself; setting it replaces the whole."""
-        return self._training().state
+        return copy.deepcopy(self._training().state)  # which is the record's own
 
     @state.setter
     def state(self, state: Mapping[str, Any]) -> None:
@@ -83,21 +86,7 @@ class TrainingHandler(TaskHandler):
         Raises InvalidInputError (`invalid_state`) for what JSON has no word for, numbers that are not finite too.
         """
         self._task.check_stop()
-        if not isinstance(state, Mapping):
-            raise InvalidInputError(
-                f"The state of a training is a dict, not {type(state).__name__}.", code="invalid_state"
-            )
-        try:
-            kept = plain(dict(state))
-        except ValueError as error:
-            raise InvalidInputError(f"The state of the training {error}.", code="invalid_state") from error
-        if len(json.dumps(kept)) > MOST_STATE:
-            raise InvalidInputError(
-                f"The state of a training has at most {MOST_STATE} characters: keep figures in it, and weights in "
-                "checkpoints.",
-                code="invalid_state",
-            )
-        self._task.update(state=kept)
+        self._task.update(state=checked_state(state))
 
     @ours
     def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
@@ -111,16 +100,12 @@ class TrainingHandler(TaskHandler):
             InvalidInputError: `invalid_metrics` for anything else.
         """
         self._task.check_stop()
-        checked = checked_metrics(values)
-        if step is not None and (isinstance(step, bool) or not isinstance(step, numbers.Integral) or step < 0):
-            raise InvalidInputError(
-                f"The step of metrics is a whole number from 0 on, not {written(step)}.", code="invalid_metrics"
-            )
+        checked, number = checked_metrics(values), checked_step(step)
         for name, value in checked.items():
             if not math.isfinite(value) and name not in self._odd_metrics:
                 self._odd_metrics.add(name)
                 self._task.write_log("WARNING", f"The metric '{name}' is {value} (said once).")
-        self._task.log_metrics(checked, None if step is None else int(step))
+        self._task.log_metrics(checked, number)
 
     # -- checkpoints ------------------------------------------------------------------------------------------------
 
@@ -150,7 +135,8 @@ class TrainingHandler(TaskHandler):
             tags=record.tags,
             passed=lambda size: self._task.check_stop(),
         )
-        self._task.update(output_checkpoint_ids=[*record.output_checkpoint_ids, saved.checkpoint_id])
+        with self._naming:  # threads of the algorithm may save at a time
+            self._task.update(output_checkpoint_ids=[*self._training().output_checkpoint_ids, saved.checkpoint_id])
         self._task.write_log("INFO", f"Saved checkpoint {saved.checkpoint_id} ({saved.size} bytes).")
         return saved.checkpoint_id
 
@@ -158,16 +144,16 @@ class TrainingHandler(TaskHandler):
     def delete_checkpoint(self, checkpoint_id: str) -> None:
         """Delete a checkpoint that this training has saved. Raises NotFoundError (`checkpoint_not_found`)."""
         self._task.check_stop()
-        record = self._training()
-        if checkpoint_id not in record.output_checkpoint_ids:
+        if checkpoint_id not in self._training().output_checkpoint_ids:
             raise NotFoundError(
                 f"This training has saved no checkpoint '{checkpoint_id}'.",
                 code="checkpoint_not_found",
                 details={"checkpoint_id": checkpoint_id},
             )
         self._checkpoints.delete(checkpoint_id)
-        left = [each for each in record.output_checkpoint_ids if each != checkpoint_id]
-        self._task.update(output_checkpoint_ids=left)
+        with self._naming:
+            left = [each for each in self._training().output_checkpoint_ids if each != checkpoint_id]
+            self._task.update(output_checkpoint_ids=left)
 
     # -- samples and files ------------------------------------------------------------------------------------------
 
@@ -178,16 +164,19 @@ class TrainingHandler(TaskHandler):
         Raises NotFoundError (`training_samples_not_found`), InvalidInputError where their keys differ.
         """
         self._task.check_stop()
-        if isinstance(training_sample_ids, str):
+        ids = [] if isinstance(training_sample_ids, str) else list(training_sample_ids)
+        if isinstance(training_sample_ids, str) or not all(isinstance(each, str) for each in ids):
             raise InvalidInputError(
-                f"get_training_dataset takes a list of sample ids, not the one string '{training_sample_ids}'.",
+                f"get_training_dataset takes a list of sample ids, not {written(training_sample_ids)}.",
                 code="training_dataset_retrieval_failed",
             )
-        ids = list(training_sample_ids)
-        missing = [each for each in ids if each not in self._samples]
+        missing = [each for each in dict.fromkeys(ids) if each not in self._samples]
         found = dict(self._samples)
         if missing:
-            found |= {sample.sample_id: sample for sample in self._more_samples(missing)}
+            try:
+                found |= {sample.sample_id: sample for sample in self._more_samples(missing)}
+            except NotFoundError as error:
+                raise NotFoundError(error.message, code="training_samples_not_found", details=error.details) from error
         return TrainingDataset(TrainingSample(found[each]) for each in ids)
 
     @ours
@@ -234,8 +223,10 @@ class TrainingHandler(TaskHandler):
     ) -> LocalSamples:
         """Copy all files of a dataset into the temp store; return `[[{key: [paths]}]]`: samples, groups, keys."""
         self._task.check_stop()
+        at_once = checked_batch(batch_size)
+        check_schemas(dataset, schemas)
         self._make_room([name for sample in dataset for name in sample[:, :]])
-        return download_dataset(self._files, self.temp_store, dataset, schemas, checked_batch(batch_size))
+        return download_dataset(self._files, self.temp_store, dataset, schemas, at_once)
 
     @ours
     def load_dataset_from_temp_store(self, local_samples: Sequence[Any]) -> list[Any]:
@@ -256,9 +247,11 @@ class TrainingHandler(TaskHandler):
 
     def _make_room(self, file_ids: Sequence[str]) -> None:
         wanted = list(dict.fromkeys(file_ids))
-        with ThreadPoolExecutor(PARALLEL_FILES, thread_name_prefix="compox-data") as pool:
-            sizes = dict(zip(wanted, pool.map(lambda name: self._files.info(name).size, wanted), strict=True))
+        sizes = dict(zip(wanted, self.temp_store.each(self._size, wanted, parallel=True), strict=True))
         self.temp_store.make_room(sum(sizes[name] for name in file_ids))
+
+    def _size(self, file_id: str) -> int:
+        return self._files.info(file_id).size
 
     # -- what a training has not ------------------------------------------------------------------------------------
 
@@ -267,48 +260,3 @@ class TrainingHandler(TaskHandler):
             "A training has no session: keep what it needs on self, or in the temp store.",
             code="task_session_not_initialized",
         )
-
-
-def checked_metrics(values: Mapping[str, Any]) -> dict[str, float]:
-    """Return metrics as floats by name. Raises InvalidInputError (`invalid_metrics`)."""
-    if not isinstance(values, Mapping) or not values:
-        raise InvalidInputError(
-            f"Metrics are a dict of numbers by name, {{'loss': 0.1}} say, not {written(values)}.",
-            code="invalid_metrics",
-        )
-    checked = {}
-    for name, value in values.items():
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= MOST_NAME:
-            raise InvalidInputError(
-                f"{written(name)} is no name of a metric: use 1 to {MOST_NAME} printable characters.",
-                code="invalid_metrics",
-            )
-        checked[name] = _number(name, value)
-    return checked
-
-
-def _number(name: str, value: Any) -> float:
-    if not isinstance(value, numbers.Real) and getattr(value, "size", None) is not None and hasattr(value, "item"):
-        try:  # an array of numpy, or a tensor, with one value
-            value = value.item()
-        except (ValueError, RuntimeError):
-            value = None if value is None else value
-    if not isinstance(value, numbers.Real):
-        raise InvalidInputError(
-            f"The metric '{name}' is {written(value)}: give one real number.", code="invalid_metrics"
-        )
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value)
-
-
-def checked_batch(batch_size: Any) -> int:
-    """Return how many files to hold in memory at a time. Raises InvalidInputError (`invalid_batch_size`)."""
-    if isinstance(batch_size, bool) or not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise InvalidInputError(
-            f"batch_size is how many files are in memory at a time, a whole number from 1 on, not "
-            f"{written(batch_size)}.",
-            code="invalid_batch_size",
-        )
-    return int(batch_size)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from compox_core.data import DataSchema
 from compox_core.errors import InvalidInputError
-from compox_core.storage import FileStore
+from compox_core.records.plain import written
 from compox_core.training.dataset import TrainingDataset
 from compox_core.training.temp_store import PARALLEL_FILES, TempStore
 
 LocalSamples = list[list[dict[str, list[Path]]]]
 """Samples, their groups, and for each key the files."""
+
+
+class Readable(Protocol):
+    """Stored files, as `FileStore` reads them."""
+
+    def read(self, file_id: str, *keys: str) -> dict[str, Any]: ...
 
 
 class Leaf(list[dict[str, Any]]):
@@ -32,7 +38,7 @@ class Leaf(list[dict[str, Any]]):
 
 
 def download_files(
-    files: FileStore,
+    files: Readable,
     store: TempStore,
     folder: str | Path,
     file_ids: Sequence[str],
@@ -54,7 +60,7 @@ def download_files(
 
 
 def download_dataset(
-    files: FileStore,
+    files: Readable,
     store: TempStore,
     dataset: TrainingDataset,
     schemas: Mapping[str, type[DataSchema]],
@@ -65,14 +71,7 @@ def download_dataset(
     Raises InvalidInputError (`training_data_schema_missing`) for a key without a schema before anything is copied,
     and what `download_files` raises.
     """
-    missing = [key for key in dataset.get_sample_keys() if key not in schemas]
-    if missing:
-        raise InvalidInputError(
-            f"The samples have the keys {', '.join(dataset.get_sample_keys())}, and no schema is given for "
-            f"{', '.join(missing)}: download_dataset_to_temp_store(dataset, {{'{missing[0]}': ImageSchema, …}}).",
-            code="training_data_schema_missing",
-            details={"keys": missing},
-        )
+    check_schemas(dataset, schemas)
     wanted: list[tuple[Path, str, type[DataSchema]]] = []
     for sample in dataset:
         for number, group in enumerate(sample.get_file_list()):
@@ -90,6 +89,24 @@ def download_dataset(
         [{key: list(islice(copied, len(names))) for key, names in group.items()} for group in sample]
         for sample in dataset
     ]
+
+
+def check_schemas(dataset: TrainingDataset, schemas: Mapping[str, type[DataSchema]]) -> None:
+    """Raise InvalidInputError (`training_data_schema_missing`) where a key of the dataset has no schema."""
+    if not isinstance(dataset, TrainingDataset):
+        raise InvalidInputError(
+            f"A dataset is needed, not {written(dataset)}: self.get_training_dataset(training_data) gives it.",
+            code="training_dataset_download_failed",
+        )
+    keys = dataset.get_sample_keys()
+    missing = [key for key in keys if not isinstance(schemas, Mapping) or key not in schemas]
+    if missing:
+        raise InvalidInputError(
+            f"The samples have the keys {', '.join(keys)}, and no schema is given for {', '.join(missing)}: "
+            f"download_dataset_to_temp_store(dataset, {{'{missing[0]}': ImageSchema, …}}).",
+            code="training_data_schema_missing",
+            details={"keys": missing},
+        )
 
 
 def _folder_name(key: str, number: int) -> str:

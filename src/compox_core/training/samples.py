@@ -100,8 +100,11 @@ class SampleStore:
 
     def missing_files(self, records: Iterable[SampleRecord]) -> list[str]:
         """Return the files of samples that are not in the store any more, each once, in the order of the samples."""
-        names = dict.fromkeys(name for record in records for name in record.file_ids)
-        return _in_parts(self._files.exists_all, list(names))
+        return _in_parts(self._files.exists_all, _files_of(records))
+
+    def endangered_files(self, records: Iterable[SampleRecord]) -> list[str]:
+        """Return those that are not there or may be taken away at this moment; see `FileStore.endangered`."""
+        return _in_parts(self._files.endangered, _files_of(records))
 
     def list(self, positive_tags: Iterable[str] = (), negative_tags: Iterable[str] = ()) -> list[SampleRecord]:
         """Return the samples that have all of `positive_tags` and none of `negative_tags`, oldest first.
@@ -172,6 +175,10 @@ def _refuse(missing: Sequence[str]) -> None:
             code="sample_input_files_not_found",
             details={"file_ids": list(missing)},
         )
+
+
+def _files_of(records: Iterable[SampleRecord]) -> list[str]:
+    return [*dict.fromkeys(name for record in records for name in record.file_ids)]
 
 
 def _in_parts(check: FileCheck, file_ids: Sequence[str]) -> list[str]:

@@ -1,37 +1,28 @@
-"""A folder of its own for one training: its files on the local disk, gone when it has ended in whatever way.
-
-The folder says in `owner.json` which process it belongs to, so that what a process that was killed has left is told
-apart and removed by the next training on the machine, or by a garbage collection.
-"""
+"""The files of one training on the local disk, in a folder of its own that goes when it has ended in whatever way."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
-import time
+import threading
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import ValidationError
-
 from compox_core.data import DataSchema, read_hdf5, validate, write_hdf5
 from compox_core.errors import InvalidInputError, NotFoundError, StorageError
-from compox_core.holder import Holder, this_process
+from compox_core.records.plain import encodable, written
 from compox_core.storage.local_errors import reported
+from compox_core.training.temp_folder import PREFIX, TempFolder
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-PREFIX = "compox-training-"
-OWNER = "owner.json"
 PARALLEL_FILES = 8
-NAMELESS_SECONDS = 24 * 3600.0
 
 
 class TempStore:
@@ -56,18 +47,16 @@ class TempStore:
         self._prefix = prefix
         self._atomic = atomic_writes
         self._check = check
-        self._root: Path | None = None
+        self._folder: TempFolder | None = None
+        self._making = threading.Lock()
 
     @property
     def root(self) -> Path:
         """The folder. Raises StorageError where it cannot be made."""
-        if self._root is None:
-            with reported("write", str(self._base)):
-                self._base.mkdir(parents=True, exist_ok=True)
-                made = Path(tempfile.mkdtemp(prefix=self._prefix, dir=self._base)).resolve()
-                (made / OWNER).write_text(this_process("").model_dump_json(), encoding="utf-8")
-            self._root = made
-        return self._root
+        with self._making:
+            if self._folder is None:
+                self._folder = TempFolder(self._base, self._prefix)
+            return self._folder.path
 
     def __enter__(self) -> Self:
         return self
@@ -77,9 +66,10 @@ class TempStore:
 
     def cleanup(self) -> None:
         """Remove the folder with all that is in it; it is made anew where it is used again."""
-        root, self._root = self._root, None
-        if root is not None:
-            shutil.rmtree(root, ignore_errors=True)
+        with self._making:
+            folder, self._folder = self._folder, None
+        if folder is not None:
+            folder.remove()
 
     def mkdir(self, path: str | Path) -> Path:
         """Make a folder in it and return that. Raises InvalidInputError where the path leads out of it."""
@@ -173,41 +163,16 @@ class TempStore:
                 raise
 
     def _inside(self, path: str | Path, code: str) -> Path:
-        place = (self.root / path).resolve()
-        if not place.is_relative_to(self.root):
+        root = self.root
+        try:
+            place = (root / path).resolve()
+            inside = place.is_relative_to(root)
+        except (OSError, ValueError, RuntimeError, TypeError):  # no path at all, or links in a circle
+            inside = False
+        if not inside:
             raise InvalidInputError(
-                f"'{path}' leads out of the training's temporary folder: name a path in it.",
+                f"{written(str(path))} leads out of the training's temporary folder: name a path in it.",
                 code=code,
-                details={"path": str(path)},
+                details={"path": encodable(str(path))},
             )
         return place
-
-
-def abandoned(base_dir: str | Path | None = None) -> Iterator[Path]:
-    """Yield the folders of trainings whose processes are known to have ended on this machine."""
-    base = Path(base_dir) if base_dir is not None else Path(tempfile.gettempdir())
-    with suppress(OSError):
-        for folder in sorted(base.glob(f"{PREFIX}*")):
-            if _is_abandoned(folder):
-                yield folder
-
-
-def clear_abandoned(base_dir: str | Path | None = None) -> int:
-    """Remove them, and return how many there were; what cannot be removed stays."""
-    count = 0
-    for folder in abandoned(base_dir):
-        shutil.rmtree(folder, ignore_errors=True)
-        count += not folder.exists()
-    return count
-
-
-def _is_abandoned(folder: Path) -> bool:
-    try:
-        holder = Holder.model_validate_json((folder / OWNER).read_text(encoding="utf-8"))
-    except FileNotFoundError:  # it is being made at this moment, or its process was killed just then
-        with suppress(OSError):
-            return time.time() - folder.stat().st_mtime > NAMELESS_SECONDS
-        return False
-    except (OSError, ValidationError, UnicodeDecodeError):
-        return False
-    return holder.gone_here() is True

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from compox_core.algorithms.catalogue import Catalogue
 from compox_core.identity import utc_now
@@ -33,6 +34,7 @@ class Retention:
     Args:
         settings: How long things are kept; see `ages`.
         pins: Each returns the ids of data files that must not expire.
+        temp_path: Where trainings on this machine keep their files; None for the system's folder of temporary files.
         now: Returns the time that ages count to, in UTC.
     """
 
@@ -42,12 +44,14 @@ class Retention:
         settings: Storage,
         *,
         pins: Collection[Pins] = (),
+        temp_path: Path | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._store = store
         self._stores = TaskStores(store)
         self._settings = settings
         self._pins = pins
+        self._temp_path = temp_path
         self._now = now
         self._catalogue = Catalogue(store, _CACHE_LIMIT)
         self._passing = threading.Lock()
@@ -83,7 +87,7 @@ class Retention:
             *(partial(remove_notes, broom, store) for store in self._stores),
             partial(remove_pins, broom),
             partial(remove_signs, broom),
-            partial(clear_machine, broom),
+            partial(clear_machine, broom, self._temp_path),
         ]
         return self._run(broom, [*self._expired(broom), *garbage])
 
