@@ -50,7 +50,7 @@ def _number(name: str, value: Any) -> float:
     try:
         return float(value)
     except OverflowError:  # a whole number, or a fraction, that no float is near
-        return -math.inf if value < 0 else math.inf  # type: ignore[operator]
+        return -math.inf if value < 0 else math.inf
 
 
 def checked_step(step: Any) -> int | None:
