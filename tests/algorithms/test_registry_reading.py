@@ -287,7 +287,7 @@ class TestCost:
         counted.operations.clear()
         reader.list()
         flags = f"get {ALGORITHMS}/{algorithm_id('a7', '1')}/flags"
-        assert counted.operations == [*look, f"list {ALGORITHMS}/", flags, f"list {CHECKPOINTS}/{RECORDS}"]
+        assert counted.operations == [*look, f"list {ALGORITHMS}/", f"list {CHECKPOINTS}/{RECORDS}", flags]
 
     def test_a_redeploy_of_the_same_writes_only_the_flags(self, package: PackageMaker) -> None:
         """No blob is touched and nothing is pinned when there is nothing to add."""
