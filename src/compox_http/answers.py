@@ -29,7 +29,12 @@ class JsonResponse(Response[T]):
 
     def render(self, content: Any, media_type: str, enc_hook: Serializer | None = None) -> bytes:
         """Return the body."""
-        return content if isinstance(content, bytes) else to_json(content, inf_nan_mode="null")
+        return content if isinstance(content, bytes) else json_bytes(content)
+
+
+def json_bytes(content: Any) -> bytes:
+    """Return a body of JSON, which a thread may make where there is much of it."""
+    return to_json(content, inf_nan_mode="null")
 
 
 def _error(body: dict[str, Any], status: int, headers: dict[str, str] | None = None) -> Response[Any]:

@@ -16,7 +16,20 @@ from compox_http.cors import Cors
 from compox_http.documents import OPENAPI
 from compox_http.options import with_options
 from compox_http.origins import Origins
-from compox_http.routes import algorithms, benchmarks, deploys, description, executions, files, health, root, v1
+from compox_http.routes import (
+    algorithms,
+    benchmarks,
+    checkpoints,
+    deploys,
+    description,
+    executions,
+    files,
+    health,
+    root,
+    samples,
+    trainings,
+    v1,
+)
 from compox_http.service import Service
 
 V0: list[HTTPRouteHandler] = [
@@ -39,12 +52,25 @@ V0: list[HTTPRouteHandler] = [
     deploys.show,
     deploys.show_named,
     deploys.remove,
+    samples.create,
+    samples.list_samples,
+    samples.show,
+    samples.remove,
+    samples.remove_named,
+    trainings.train,
+    trainings.show,
+    trainings.stop,
+    checkpoints.list_checkpoints,
+    checkpoints.show,
+    checkpoints.remove,
+    checkpoints.remove_named,
 ]
 V1: list[HTTPRouteHandler] = [
     v1.algorithms.deploy,
     v1.events.executions,
     v1.events.benchmarks,
     v1.events.deploys,
+    v1.events.trainings,
     v1.executions.submit,
     v1.executions.submit_once,
     v1.executions.show,
@@ -54,6 +80,9 @@ V1: list[HTTPRouteHandler] = [
     v1.files.put_content,
     v1.files.get_content,
     v1.files.remove,
+    v1.trainings.list_trainings,
+    v1.trainings.metrics,
+    v1.trainings.metrics_csv,
 ]
 
 

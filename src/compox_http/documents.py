@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from compox_core._version import __version__
 from compox_core.records import TaskStatus
-from compox_http.requests import BenchmarkBody, ExecuteBody
+from compox_http.requests import BenchmarkBody, ExecuteBody, SampleBody, TrainBody
 from compox_http.shapes import NotUnderstood, Refusal
 
 EXECUTE_EXAMPLE = {
@@ -36,6 +36,9 @@ PATH_EXAMPLES: dict[str, Any] = {
     "execution_id": "019a9f40-11d2-7a08-b6c5-0e6f7a2b9c31",
     "benchmark_id": "019a9f41-5e60-7c44-93b8-71d2c8e50f6a",
     "deploy_id": "019a9f42-90aa-7f3e-8d21-c4b7e6a10d58",
+    "sample_id": "019a9f43-2b57-7d06-a1c4-9e8d3f6b7a02",
+    "training_id": "019a9f44-c1d3-7b95-8f27-4a0e5d6c1b83",
+    "checkpoint_id": "019a9f45-7f10-7e6b-b8d2-3c5a9e4f0d71",
     "name": "template_denoising_algorithm",
     "major": "1",
 }
@@ -47,6 +50,18 @@ QUERY_SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 BENCHMARK_EXAMPLE = {"algorithm_id": EXECUTE_EXAMPLE["algorithm_id"], "additional_parameters": {}}
+
+SAMPLE_EXAMPLE = {
+    "files": [{"input": [PATH_EXAMPLES["file_id"]], "target": ["019a9f3e-8f42-7c19-94ab-6d2e1f0b3c58"]}],
+    "tags": ["microscopy"],
+}
+
+TRAIN_EXAMPLE = {
+    "algorithm_id": EXECUTE_EXAMPLE["algorithm_id"],
+    "training_data": [PATH_EXAMPLES["sample_id"]],
+    "tags": ["experiment 1"],
+    "additional_parameters": {"epochs": 20},
+}
 
 OPENAPI = OpenAPIConfig(
     title="compox",
@@ -74,6 +89,10 @@ FILE_STATUSES = {
 EVENTS_CONTENT = {
     200: ResponseSpec(str, False, "Events, as they come", "text/event-stream"),
     204: ResponseSpec(None, False, "`Last-Event-ID` is that of the end: nothing follows"),
+}
+
+CSV_CONTENT = {
+    200: ResponseSpec(str, False, "The table", "text/csv"),
 }
 
 ZIP_CONTENT = {
@@ -179,3 +198,15 @@ class BenchmarkRequest(_Taking):
     """An operation whose request body asks for a benchmark."""
 
     body = _json(BenchmarkBody, BENCHMARK_EXAMPLE)
+
+
+class TrainRequest(_Taking):
+    """An operation whose request body asks for a training."""
+
+    body = _json(TrainBody, TRAIN_EXAMPLE)
+
+
+class SampleUpload(_Taking):
+    """An operation whose request body is to be a sample."""
+
+    body = _json(SampleBody, SAMPLE_EXAMPLE)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
+from litestar.response import Stream
 from litestar.response.base import ASGIResponse
 from pydantic_core import to_json
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 BATCH = 32
+LINES = 1000
 
 
 async def send_file(
@@ -128,6 +130,18 @@ class FileBody(ASGIResponse):
     def _close(self) -> None:
         self._file.close()
         self._after()
+
+
+def send_lines(lines: Iterable[str], threads: Threads, *, media_type: str, name: str) -> Stream:
+    """Return the response that sends lines of text as an attachment called `name`; they are made in threads."""
+    headers = {"content-disposition": _attachment(name)}
+    return Stream(_pieces(lines, threads), media_type=media_type, headers=headers)
+
+
+async def _pieces(lines: Iterable[str], threads: Threads) -> AsyncIterator[bytes]:
+    iterator = iter(lines)
+    while batch := await threads.run(lambda: list(islice(iterator, LINES))):
+        yield "".join(batch).encode()
 
 
 async def json_array(items: Iterable[Any], threads: Threads) -> AsyncIterator[bytes]:

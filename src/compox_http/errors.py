@@ -35,7 +35,13 @@ _STATUS_OF_CODE = {
     "deploy_not_local": 403,
     "origin_not_allowed": 403,
     "url_not_valid": 403,
+    "invalid_checkpoint": 400,
+    "checkpoint_asset_incompatible": 400,
+    "invalid_checkpoint_record": 400,
+    "invalid_sample_record": 400,
+    "invalid_sample_manifest": 400,
     "file_exists": 409,
+    "file_in_use": 409,
     "submit_conflict": 409,
     "upload_too_large": 413,
     "not_ready": 503,
@@ -50,6 +56,8 @@ _STATUS_OF_CLASS: tuple[tuple[type[CompoxError], int], ...] = (
 
 _STORAGE_CODES = ("disk_full", "storage_", "file_upload_failed", "file_download_failed", "file_delete_failed")
 _PACKAGE_CODES = ("deploy", "invalid_deploy", "invalid_pyproject", "algorithm_module_", "algorithm_runner_not_found")
+_UNREADABLE_CODES = ("invalid_checkpoint_record", "invalid_sample_")
+_UNFIT_CODES = ("invalid_checkpoint", "checkpoint_asset_incompatible")
 _DATA_CODES = ("invalid_hdf5_file", "hdf5_", "invalid_data", "unsupported_value")
 
 
@@ -109,6 +117,10 @@ def _class_of(status: int, code: str) -> type[CompoxError]:
         if code == ParameterError.default_code:
             return ParameterError
         return DataError if code.startswith(_DATA_CODES) else InvalidInputError
+    if code.startswith(_UNREADABLE_CODES):
+        return StorageError
+    if code in _UNFIT_CODES:
+        return InvalidInputError
     return PackageError if code.startswith(_PACKAGE_CODES) else ConflictError
 
 

@@ -6,9 +6,9 @@ import json
 import re
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from compox_core.records import BenchmarkRequest, ExecutionRequest
+from compox_core.records import BenchmarkRequest, ExecutionRequest, SampleRequest, TaskStatus, TrainingRequest
 
 M = TypeVar("M", bound=BaseModel)
 _FLAG: TypeAdapter[bool] = TypeAdapter(bool)
@@ -22,36 +22,41 @@ class RequestInvalid(Exception):
         self.issues = issues
 
 
+def _minor_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _null_is_none(value: Any) -> Any:
+    return {} if value is None else value
+
+
+AlgorithmId = Annotated[str, Field(description="As `GET /api/v0/algorithm/{name}/{major}` gives it.")]
+Minor = Annotated[str | None, BeforeValidator(_minor_as_text), Field(description="Null: the latest.")]
+Device = Annotated[str | None, Field(description="cpu, gpu, mps or cuda:N; null: the algorithm's default.")]
+Parameters = Annotated[
+    dict[str, Any],
+    BeforeValidator(_null_is_none),
+    Field(default_factory=dict, description="The algorithm's parameters; defaults are filled in."),
+]
+TimeLimit = Annotated[
+    float | None,
+    Field(gt=0, allow_inf_nan=False, description="Seconds that it may run; null: no limit."),
+]
+
+
 class ExecuteBody(ExecutionRequest):
     """What runs, on what, and how. Unknown keys are ignored."""
 
     model_config = ConfigDict(title="ExecuteRequest")
 
-    algorithm_id: Annotated[str, Field(description="As `GET /api/v0/algorithm/{name}/{major}` gives it.")]
+    algorithm_id: AlgorithmId
     input_dataset_ids: Annotated[list[str], Field(description="Ids of stored files; may be empty.")]
     checkpoint_id: Annotated[str | None, Field(description="Weights of a training, instead of those shipped.")] = None
-    algorithm_minor_version: Annotated[str | None, Field(description="Null: the latest.")] = None
-    execution_device_override: Annotated[
-        str | None, Field(description="cpu, gpu, mps or cuda:N; null: the algorithm's default.")
-    ] = None
-    additional_parameters: Annotated[
-        dict[str, Any], Field(default_factory=dict, description="The algorithm's parameters; defaults are filled in.")
-    ]
+    algorithm_minor_version: Minor = None
+    execution_device_override: Device = None
+    additional_parameters: Parameters
     session_token: Annotated[str | None, Field(description="Shares what earlier runs kept in memory.")] = None
-    timeout_s: Annotated[
-        float | None,
-        Field(gt=0, allow_inf_nan=False, description="Seconds that it may run; null: no limit."),
-    ] = None
-
-    @field_validator("algorithm_minor_version", mode="before")
-    @classmethod
-    def _minor_as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-    @field_validator("additional_parameters", mode="before")
-    @classmethod
-    def _null_is_none(cls, value: Any) -> Any:
-        return {} if value is None else value
+    timeout_s: TimeLimit = None
 
 
 class BenchmarkBody(BenchmarkRequest):
@@ -59,15 +64,31 @@ class BenchmarkBody(BenchmarkRequest):
 
     model_config = ConfigDict(title="BenchmarkRequest")
 
-    algorithm_id: Annotated[str, Field(description="As `GET /api/v0/algorithm/{name}/{major}` gives it.")]
-    additional_parameters: Annotated[
-        dict[str, Any], Field(default_factory=dict, description="The algorithm's parameters; defaults are filled in.")
-    ]
+    algorithm_id: AlgorithmId
+    additional_parameters: Parameters
 
-    @field_validator("additional_parameters", mode="before")
-    @classmethod
-    def _null_is_none(cls, value: Any) -> Any:
-        return {} if value is None else value
+
+class TrainBody(TrainingRequest):
+    """What learns, from what, and how. Unknown keys are ignored."""
+
+    model_config = ConfigDict(title="TrainRequest")
+
+    algorithm_id: AlgorithmId
+    training_data: Annotated[list[str], Field(description="Ids of samples; may be empty.")]
+    checkpoint_id: Annotated[str | None, Field(description="Where the training goes on from.")] = None
+    algorithm_minor_version: Minor = None
+    execution_device_override: Device = None
+    tags: Annotated[list[str], Field(default_factory=list, description="Become those of its checkpoints, as they are.")]
+    additional_parameters: Annotated[
+        dict[str, Any] | None, Field(description="The algorithm's training parameters; defaults are filled in.")
+    ] = None
+    timeout_s: TimeLimit = None
+
+
+class SampleBody(SampleRequest):
+    """Which files belong together, and what they are found by. Unknown keys are ignored."""
+
+    model_config = ConfigDict(title="SampleRequest")
 
 
 def parse_execute(body: bytes) -> ExecutionRequest:
@@ -81,6 +102,28 @@ def parse_execute(body: bytes) -> ExecutionRequest:
 def parse_benchmark(body: bytes) -> BenchmarkRequest:
     """Read the body that asks for a benchmark, as `parse_execute` does."""
     return _parsed(BenchmarkBody, body)
+
+
+def parse_training(body: bytes) -> TrainingRequest:
+    """Read the body that asks for a training, as `parse_execute` does."""
+    return _parsed(TrainBody, body)
+
+
+def parse_sample(body: bytes) -> SampleRequest:
+    """Read the body that is to be a sample, as `parse_execute` does."""
+    return _parsed(SampleBody, body)
+
+
+def task_status(text: str | None) -> TaskStatus | None:
+    """Return the status that the query asks for, in any case; None for none. Raises RequestInvalid."""
+    if text is None:
+        return None
+    try:
+        return TaskStatus(text.upper())
+    except ValueError as error:
+        known = ", ".join(TaskStatus)
+        issue = query_issue("enum", "status", f"There is no such status; there are {known}.", text)
+        raise RequestInvalid([issue]) from error
 
 
 def flag(name: str, text: str | None) -> bool | None:

@@ -52,7 +52,7 @@ def execution(record: ExecutionRecord) -> Execution:
         "time_started": local_text(record.time_submitted),
         "time_completed": local_text(completed) if completed else "",
         "log": local_log(record.log),
-        "error": _error(record.error),
+        "error": error_object(record.error),
         "stopped_by": record.stopped_by,
         "attempt": record.attempt,
     }
@@ -71,7 +71,7 @@ def benchmark(record: BenchmarkRecord) -> Benchmark:
         "log": local_log(record.log),
         "data": record.data,
         "progress": record.progress,
-        "error": _error(record.error),
+        "error": error_object(record.error),
     }
 
 
@@ -91,7 +91,7 @@ def deploy(record: DeployRecord) -> Deploy:
         "log": record.error.message if record.error else None,
         "algorithm_minor_version": record.algorithm_minor_version if done else None,
         "progress": record.progress,
-        "error": _error(record.error),
+        "error": error_object(record.error),
     }
 
 
@@ -165,7 +165,8 @@ def _status(record: TaskRecord, ours: TaskStatus, theirs: TaskStatus) -> str:
     return (theirs if record.status is ours else record.status).value
 
 
-def _error(error: ErrorInfo | None) -> dict[str, Any] | None:
+def error_object(error: ErrorInfo | None) -> dict[str, Any] | None:
+    """Return why a job failed as it goes over the wire."""
     return None if error is None else error.model_dump(mode="json")
 
 

@@ -12,10 +12,13 @@ from contextlib import suppress
 from typing import Any
 
 from compox_core.engine.tasks import Tasks
+from compox_core.engine.trainings import Trainings
 from compox_core.engine.watching import Watched
 from compox_core.errors import NotFoundError, StorageError
 from compox_core.records import TaskRecord
+from compox_http import training_shaping as shaping
 from compox_http.events.buffer import Buffer, encoded
+from compox_http.events.points import PIECE, Points
 from compox_http.threads import Threads
 
 logger = logging.getLogger(__name__)
@@ -26,13 +29,16 @@ LOOK_SECONDS = (0.25, 2.0)
 """How often the store is asked, at first and at last."""
 TAIL = 32 * 1024
 """Characters of the log that a client gets which comes late."""
+MOST_PIECES = 20
+"""So many pieces of a metric history are sent before anything else is looked at."""
 HIDDEN = {"log", "package_key"}
 
 
 class Feed:
     """The events of one job. Lives as long as somebody follows it, and a little longer.
 
-    Events: `status` (status, attempt, device), `progress` (in 0-1), `log` (text, whole lines), `end` (the record).
+    Events: `status` (status, attempt, device), `progress` (in 0-1), `log` (text, whole lines), `metrics` (points of a
+    training's history, `first` the number of the first), `end` (the record).
     """
 
     def __init__(self, tasks: Tasks[Any], task_id: str, threads: Threads) -> None:
@@ -44,6 +50,7 @@ class Feed:
         self._threads = threads
         self._tail = ""
         self._mark = 0
+        self._points = Points(tasks, task_id, threads) if isinstance(tasks, Trainings) else None
         self._watched: Watched | None = None
         self._loop = asyncio.get_running_loop()
         self._noticed = asyncio.Event()
@@ -72,7 +79,7 @@ class Feed:
     def snapshot(self) -> bytes:
         """Return the event for a client that knows nothing yet: the record, with the last lines of its log."""
         assert self.record is not None
-        data = {**_shown(self.record), "log": self._tail}
+        data = {**self._shown(self.record), "log": self._tail}
         return encoded("record", data, f"{self.buffer.epoch}.{self.buffer.last}")
 
     async def _follow(self) -> None:
@@ -90,6 +97,7 @@ class Feed:
 
     async def _look(self) -> None:
         self._poked = False
+        last = self.buffer.last
         whole = self._watched is None or self._watched.lost
         if whole:
             self._unwatch()
@@ -103,16 +111,33 @@ class Feed:
             self._mark, text = self._watched.log_since(self._mark)
             if self._watched.lost:  # as it was seen is not as it is
                 return
-        self._publish(record, _newer(self._tail, text) if whole else text)
+        if self._points is not None:  # after the record: one that has ended has all its points
+            await self._measure(self._points, record.status.final)
+        self._publish(record, _newer(self._tail, text) if whole else text, last)
 
-    def _publish(self, record: TaskRecord, text: str) -> None:
+    async def _measure(self, points: Points, final: bool) -> None:
+        if self.record is None:
+            await points.skip()  # a client reads those at another route
+            return
+        pieces = 0
+        while final or pieces < MOST_PIECES:
+            first = points.mark
+            found = await points.next(self._watched)
+            if found:
+                self.buffer.add("metrics", {"first": first, "points": shaping.points(found)})
+            if len(found) < PIECE:
+                return
+            pieces += 1
+            await asyncio.sleep(0)  # followers and others first
+        self._noticed.set()  # there is more
+
+    def _publish(self, record: TaskRecord, text: str, last: int) -> None:
         before, self.record = self.record, record
         self._tail = (self._tail + text)[-TAIL:]
         if before is None:
             if record.status.final:
                 self._end(record)
             return
-        last = self.buffer.last
         if text:
             self.buffer.add("log", {"text": text})
         if record.progress != before.progress:
@@ -126,8 +151,12 @@ class Feed:
         self._pause = LOOK_SECONDS[0] if self.buffer.last > last else min(self._pause * 1.5, LOOK_SECONDS[1])
 
     def _end(self, record: TaskRecord) -> None:
-        self.buffer.add("end", _shown(record))
+        self.buffer.add("end", self._shown(record))
         self.buffer.end()
+
+    def _shown(self, record: TaskRecord) -> dict[str, Any]:
+        fields = record.model_dump(mode="json", exclude=HIDDEN)
+        return fields if self._points is None else {**fields, "metrics": self._points.mark}
 
     async def _wait(self) -> None:
         """Return when it is worth looking again."""
@@ -166,7 +195,3 @@ def _newer(tail: str, text: str) -> str:
     known = tail[-512:]
     at = text.rfind(known)
     return text[at + len(known) :] if at >= 0 else text
-
-
-def _shown(record: TaskRecord) -> dict[str, Any]:
-    return record.model_dump(mode="json", exclude=HIDDEN)

@@ -79,7 +79,7 @@ async def get_algorithm(request: Request[Any, Any, Any], name: FromPath[str], ma
     summary="Export an algorithm",
     operation_id="export_algorithm",
     operation_class=Documented,
-    responses={**ZIP_CONTENT, **refusals(403, 404), **NOT_UNDERSTOOD},
+    responses={**ZIP_CONTENT, **refusals(400, 403, 404), **NOT_UNDERSTOOD},
 )
 async def export(
     request: Request[Any, Any, Any],
@@ -92,7 +92,8 @@ async def export(
         str | None, QueryParameter(description="Weights of a training, instead of those shipped.")
     ] = None,
 ) -> ASGIResponse:
-    """The algorithm as a zip that can be deployed again, `pyproject.toml` and all assets included."""
+    """The algorithm as a zip that can be deployed again, `pyproject.toml` and all assets included: those that were
+    deployed, or in their place those of a checkpoint of this algorithm (400 for another one's)."""
     service = Service.of(request)
     number = whole_number("major", major)
     path = await service.threads.run(

@@ -24,7 +24,7 @@ TAGS = ["executions"]
     summary="Run an algorithm",
     operation_id="execute_algorithm",
     operation_class=ExecuteRequest,
-    responses={**refusals(403, 404, 413), **NOT_UNDERSTOOD},
+    responses={**refusals(400, 403, 404, 413), **NOT_UNDERSTOOD},
 )
 async def execute(request: Request[Any, Any, Any]) -> shapes.ExecutionCreated:
     """Check what is asked and answer with an execution id at once; the run goes on behind it."""

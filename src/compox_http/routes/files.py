@@ -67,10 +67,10 @@ async def download(request: Request[Any, Any, Any], file_id: FromPath[str]) -> A
     summary="Delete a file",
     operation_id="delete_file",
     operation_class=Documented,
-    responses=refusals(403, 404),
+    responses=refusals(403, 404, 409),
 )
 async def remove(request: Request[Any, Any, Any], file_id: FromPath[str]) -> Message:
-    """Remove a file from the store."""
+    """Remove a file from the store. One that a training sample uses stays (409)."""
     service = Service.of(request)
     await service.threads.run(service.engine.files.delete, file_id)
     return {"detail": "File deleted successfully"}

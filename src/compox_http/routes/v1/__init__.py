@@ -1,5 +1,5 @@
 """The routes of `/api/v1`: for clients that are written today."""
 
-from compox_http.routes.v1 import algorithms, events, executions, files
+from compox_http.routes.v1 import algorithms, events, executions, files, trainings
 
-__all__ = ["algorithms", "events", "executions", "files"]
+__all__ = ["algorithms", "events", "executions", "files", "trainings"]

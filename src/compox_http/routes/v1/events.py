@@ -61,3 +61,19 @@ async def deploys(request: Request[Any, Any, Any], deploy_id: FromPath[str]) -> 
     """As the events of an execution."""
     service = Service.of(request)
     return await event_stream(request, service.feeds, service.engine.deploys, deploy_id)
+
+
+@get(
+    "/trainings/{training_id:str}/events",
+    tags=TAGS,
+    summary="Events of a training",
+    operation_id="training_events",
+    operation_class=EventsRequest,
+    responses=ANSWERS,
+)
+async def trainings(request: Request[Any, Any, Any], training_id: FromPath[str]) -> ASGIResponse:
+    """As the events of an execution, and `metrics` with the points that were logged since the last one, the first of
+    which has the number `first`. `record` and `end` say in `metrics` how many there are; those that came before are at
+    `GET /api/v1/trainings/{training_id}/metrics`."""
+    service = Service.of(request)
+    return await event_stream(request, service.feeds, service.engine.trainings, training_id)

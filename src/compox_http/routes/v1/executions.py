@@ -8,10 +8,10 @@ from litestar import Request, Response, get, post, put
 from litestar.params import FromPath, QueryParameter
 
 from compox_core.engine.pages import DEFAULT_PAGE, MAX_PAGE
-from compox_core.records import ExecutionRecord, TaskStatus
+from compox_core.records import ExecutionRecord
 from compox_http.answers import JsonResponse
 from compox_http.documents import NOT_UNDERSTOOD, Documented, ExecuteRequest, created, refusals
-from compox_http.requests import RequestInvalid, parse_execute, query_issue
+from compox_http.requests import parse_execute, task_status
 from compox_http.service import Service
 from compox_http.shapes import ExecutionPage
 
@@ -31,7 +31,7 @@ Wait = Annotated[
     summary="Run an algorithm, and wait for it",
     operation_id="submit_execution",
     operation_class=ExecuteRequest,
-    responses={**refusals(403, 404, 413), **NOT_UNDERSTOOD},
+    responses={**refusals(400, 403, 404, 413), **NOT_UNDERSTOOD},
 )
 async def submit(request: Request[Any, Any, Any], wait: Wait = 0.0) -> ExecutionRecord:
     """The record as it is when the run has ended, or when the time to wait is over; the run goes on behind it."""
@@ -48,7 +48,7 @@ async def submit(request: Request[Any, Any, Any], wait: Wait = 0.0) -> Execution
     summary="Run an algorithm once, however often this is asked",
     operation_id="submit_execution_once",
     operation_class=ExecuteRequest,
-    responses={201: created(ExecutionRecord), **refusals(403, 404, 409, 413), **NOT_UNDERSTOOD},
+    responses={201: created(ExecutionRecord), **refusals(400, 403, 404, 409, 413), **NOT_UNDERSTOOD},
 )
 async def submit_once(
     request: Request[Any, Any, Any], execution_id: FromPath[str], wait: Wait = 0.0
@@ -99,7 +99,7 @@ async def list_executions(
     """The newest first, without their logs and session tokens. Go on with `next_cursor` until that is null; a page may
     hold fewer than `limit`, or none, although others follow."""
     service = Service.of(request)
-    wanted = _status(status)
+    wanted = task_status(status)
     ids = None if algorithm is None else await service.threads.run(service.engine.algorithms.ids, algorithm)
     page = await service.threads.run(
         service.engine.executions.page, status=wanted, algorithm_ids=ids, limit=limit, cursor=cursor
@@ -107,18 +107,6 @@ async def list_executions(
     # The token of a session opens it, and a list is for whoever asks.
     records = [record.model_copy(update={"log": "", "session_token": None}) for record in page.records]
     return {"executions": records, "next_cursor": page.next_cursor}
-
-
-def _status(text: str | None) -> TaskStatus | None:
-    if text is None:
-        return None
-    try:
-        return TaskStatus(text.upper())
-    except ValueError:
-        known = ", ".join(TaskStatus)
-        raise RequestInvalid(
-            [query_issue("enum", "status", f"There is no such status; there are {known}.", text)]
-        ) from None
 
 
 async def _waited(service: Service, record: ExecutionRecord, seconds: float) -> ExecutionRecord:

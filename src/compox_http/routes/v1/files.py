@@ -113,10 +113,10 @@ async def get_content(
     summary="Delete a file by its name",
     operation_id="delete_named_file",
     operation_class=Documented,
-    responses=refusals(403, 404),
+    responses=refusals(403, 404, 409),
 )
 async def remove(request: Request[Any, Any, Any], object_name: FromPath[str]) -> Message:
-    """Remove a file from the store."""
+    """Remove a file from the store. One that a training sample uses stays (409)."""
     service = Service.of(request)
     try:
         await service.threads.run(service.engine.files.delete, object_name)
