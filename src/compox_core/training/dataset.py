@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Iterator
 from typing import Any, Self, overload
 
@@ -62,13 +63,13 @@ class TrainingSample:
     def __getitem__(self, index: tuple[int | slice, str | slice]) -> list[str]: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, tuple) and len(index) == 2:
-            rows, key = index
+            rows, key = _row(index[0]), index[1]
             if isinstance(key, str) or key == EVERYTHING:
                 return self._ids(rows, key)
-        elif isinstance(index, int):
-            return _copied(self.record.files[index])
-        elif isinstance(index, slice):
-            return [_copied(group) for group in self.record.files[index]]
+        elif isinstance(row := _row(index), int):
+            return _copied(self.record.files[row])
+        elif isinstance(row, slice):
+            return [_copied(group) for group in self.record.files[row]]
         raise _no_such_index("A sample", index)
 
     def _ids(self, rows: Any, key: str | slice) -> list[str]:
@@ -152,13 +153,13 @@ class TrainingDataset:
     def __getitem__(self, index: tuple[slice, str | slice]) -> list[list[str]]: ...
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, tuple) and len(index) == 2:
-            rows, key = index
+            rows, key = _row(index[0]), index[1]
             if isinstance(rows, int):
                 return self._samples[rows][:, key]
             if isinstance(rows, slice):
                 return [sample[:, key] for sample in self._samples[rows]]
-        elif isinstance(index, int | slice):
-            return self._samples[index]
+        elif isinstance(row := _row(index), int | slice):
+            return self._samples[row]
         raise _no_such_index("A dataset", index)
 
     def __add__(self, other: TrainingDataset | TrainingSample) -> Self:
@@ -173,6 +174,11 @@ class TrainingDataset:
 
     def __repr__(self) -> str:
         return f"TrainingDataset(samples={len(self)}, keys={self.get_sample_keys()})"
+
+
+def _row(index: Any) -> Any:
+    """Return a number as Python counts by it, those of numpy and PyTorch too; anything else as it is."""
+    return operator.index(index) if hasattr(index, "__index__") else index
 
 
 def _copied(group: Group) -> Group:
