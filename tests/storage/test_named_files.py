@@ -313,9 +313,9 @@ def test_many_files_cost_one_look_at_the_sweeps(files: FileStore, hdf5: bytes, m
 
     monkeypatch.setattr(files.store, "list", count)
     assert files.endangered(own) == []
-    assert looks == ["system-store/sweeps/"]
+    assert looks == ["system-store/sweeps"]
     looks.clear()
     named = new_id()
     files.store.put(FILES, named_key(named), hdf5)
     assert files.endangered([*own, "one", named, "two", UNKNOWN]) == [UNKNOWN]
-    assert looks == ["system-store/sweeps/"] * 2
+    assert looks == ["system-store/sweeps"] * 2

@@ -12,11 +12,12 @@ from compox_core.data import write_hdf5
 from compox_core.errors import ConflictError, DataError, NotFoundError, StorageError
 from compox_core.identity import new_id, utc_now
 from compox_core.records import SampleRecord, SampleRequest
-from compox_core.storage import FILES, SAMPLES, SYSTEM, FileStore, ObjectStore
+from compox_core.storage import FILES, SAMPLES, SYSTEM, FileStore, ObjectStore, open_store
 from compox_core.storage.file_pins import PINNED, FilePins
 from compox_core.training.samples import RECORDS, SampleStore
 from tests.algorithms.conftest import any_store, store
 from tests.algorithms.steps import Hooked
+from tests.disks import SmallDisk
 
 __all__ = ["any_store", "store"]  # fixtures
 
@@ -236,7 +237,7 @@ def test_a_file_that_samples_use_is_not_deleted(any_store: ObjectStore) -> None:
         samples(any_store).delete(sample_id)
     FileStore(any_store).delete(used)
     assert FileStore(any_store).exists_all([used]) == [used]
-    assert list(any_store.list(SYSTEM, "sweeps/")) == []
+    assert list(any_store.list(SYSTEM, "sweeps")) == []
 
 
 def test_what_nobody_was_told_of_is_removed_without_a_look_at_samples(store: ObjectStore) -> None:
@@ -303,3 +304,22 @@ def test_a_deletion_that_died_stands_in_the_way_of_its_file_alone(store: ObjectS
         create(store, {"input": [doomed]})
     create(store, {"input": [other]})
     assert FilePins(store).pinned() == {other}
+
+
+def test_a_full_disk_can_be_cleared(small_disk: SmallDisk) -> None:
+    """Samples and files can be deleted where there is no room for anything, and a file in use is still refused."""
+    with open_store(small_disk.path / "store") as store:
+        store.ensure_collections()
+        used, free = file(store), file(store)
+        record = create(store, {"input": [used]})
+        small_disk.fill()
+        with pytest.raises(StorageError) as caught:
+            store.put(SYSTEM, "any", b"data")
+        assert caught.value.code == "disk_full"
+        FileStore(store).delete(free)
+        with pytest.raises(ConflictError):
+            FileStore(store).delete(used)
+        small_disk.fill()
+        samples(store).delete(record.sample_id)
+        FileStore(store).delete(used)
+        assert list(store.list(FILES)) == keys(store) == []

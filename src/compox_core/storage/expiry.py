@@ -13,8 +13,10 @@ the sweep has left it. To look at the files before the announcements would be wr
 A sweep looks at whatever needs files. A deletion looks at samples only: somebody wants it, and a job that waits may
 lose an input by it.
 
-In `system-store`: `sweeps/<id>`. What a sweep that died has left stands in the way of nobody but those who want a
-file that is too old anyway, what a deletion has left of those who want that file; both go after a day.
+In `system-store`: `sweeps/<id>` with the time, and `sweeps.<id>.<name of the file>` with nothing in it: that one takes
+no room, so that a file can be deleted from a disk that is full. What a sweep that died has left stands in the way of
+nobody but those who want a file that is too old anyway, what a deletion has left of those who want that file; both go
+after a day.
 """
 
 from __future__ import annotations
@@ -23,14 +25,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from compox_core.errors import NotFoundError
 from compox_core.identity import new_id
 from compox_core.storage.collections import FILES, SYSTEM
+from compox_core.storage.file_places import places
 from compox_core.storage.objects import ObjectInfo, ObjectStore
 
 SWEEPS = "sweeps/"
+DELETIONS = "sweeps."
+_BOTH = "sweeps"
 STALE_AFTER = timedelta(days=1)
 """An announcement that is older has been left by a sweep that died: none lasts nearly as long."""
 
@@ -38,10 +43,9 @@ _SHORTEST = timedelta(days=1)
 
 
 class Announcement(BaseModel):
-    """What may be taken: files stored before this time (UTC), and those under these keys."""
+    """What a sweep may take: files stored before this time (UTC)."""
 
-    before: datetime | None = None
-    keys: list[str] = Field(default_factory=list)
+    before: datetime
 
 
 class Expiry:
@@ -53,19 +57,18 @@ class Expiry:
     @contextmanager
     def announced(self, before: datetime) -> Iterator[None]:
         """Announce that files stored before this time may be taken; read who needs files inside the block."""
-        with self._announced(Announcement(before=before)):
+        with self._announced(f"{SWEEPS}{new_id()}", Announcement(before=before).model_dump_json().encode()):
             yield
 
     @contextmanager
-    def deleting(self, keys: Sequence[str]) -> Iterator[None]:
-        """Announce that the objects under these keys may be deleted; read who holds them inside the block."""
-        with self._announced(Announcement(keys=list(keys))):
+    def deleting(self, file_id: str) -> Iterator[None]:
+        """Announce that a file of this name may be deleted; read who holds it inside the block."""
+        with self._announced(f"{DELETIONS}{new_id()}.{file_id}", b""):
             yield
 
     @contextmanager
-    def _announced(self, announcement: Announcement) -> Iterator[None]:
-        key = f"{SWEEPS}{new_id()}"
-        self._store.create(SYSTEM, key, announcement.model_dump_json().encode())
+    def _announced(self, key: str, content: bytes) -> Iterator[None]:
+        self._store.create(SYSTEM, key, content)
         yield  # not in a `try`: after an error a deletion may still be on its way to the store
         self._store.delete(SYSTEM, key)
 
@@ -74,14 +77,15 @@ class Expiry:
 
         They are in their order.
         """
-        going_on = [self._read(info) for info in self._store.list(SYSTEM, SWEEPS)]
-        before = max((each.before for each in going_on if each.before is not None), default=None)
-        announced = {key for each in going_on for key in each.keys}
-        return [key for key in keys if key in announced or not self._is_safe(key, before)]
+        going_on = list(self._store.list(SYSTEM, _BOTH))
+        deleted = {key for info in going_on if info.key.startswith(DELETIONS) for key in places(_name_in(info.key))}
+        times = [self._before(info) for info in going_on if info.key.startswith(SWEEPS)]
+        before = max((time for time in times if time is not None), default=None)
+        return [key for key in keys if key in deleted or not self._is_safe(key, before)]
 
     def stale(self, now: datetime) -> list[ObjectInfo]:
         """Return the announcements that sweeps and deletions have left which died."""
-        return [info for info in self._store.list(SYSTEM, SWEEPS) if now - info.modified > STALE_AFTER]
+        return [info for info in self._store.list(SYSTEM, _BOTH) if now - info.modified > STALE_AFTER]
 
     def _is_safe(self, key: str, before: datetime | None) -> bool:
         try:
@@ -90,10 +94,14 @@ class Expiry:
             return False
         return before is None or stored >= before
 
-    def _read(self, info: ObjectInfo) -> Announcement:
+    def _before(self, info: ObjectInfo) -> datetime | None:
         try:
-            return Announcement.model_validate_json(self._store.get(SYSTEM, info.key))
+            return Announcement.model_validate_json(self._store.get(SYSTEM, info.key)).before
         except NotFoundError:  # it ended
-            return Announcement()
-        except ValidationError:  # left by a power cut; no sweep takes what is younger than the shortest time
-            return Announcement(before=info.modified - _SHORTEST)
+            return None
+        except ValidationError:  # nothing that is younger than the shortest time is ever taken
+            return info.modified - _SHORTEST
+
+
+def _name_in(key: str) -> str:
+    return key.removeprefix(DELETIONS).partition(".")[2]

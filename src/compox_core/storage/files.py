@@ -217,10 +217,9 @@ class FileStore:
 
     def delete(self, file_id: str) -> None:
         """Remove a file that no sample uses. Raises NotFoundError (`file_not_found`), ConflictError (`file_in_use`)."""
-        keys = places(file_id)
-        if not keys:
+        if not places(file_id):
             raise file_not_found(file_id)
-        with self._expiry.deleting(keys):
+        with self._expiry.deleting(file_id):
             samples = self._pins.holders(file_id)
             there = bool(samples) or self._remove(file_id)
         if samples and self._find(file_id) is not None:
