@@ -43,12 +43,25 @@ EXCEPTIONS = {
     "CompoxStateError": "StateError",
     "CompoxAlgorithmError": "AlgorithmError",
     "CompoxAssetError": "NotFoundError",
+    "CompoxBundleError": "PackageError",
+    "CompoxCheckpointError": "InvalidInputError",
     "CompoxDeploymentError": "PackageError",
     "CompoxExecutionError": "AlgorithmError",
     "CompoxFileError": "DataError",
     "CompoxImportError": "AlgorithmError",
     "CompoxTaskError": "TaskFailedError",
+    "CompoxTrainingError": "AlgorithmError",
     "TaskStoppedException": "TaskStoppedException",
+}
+TRAINING = {
+    "TrainingHandler": "compox_core.training.handler",
+    "TrainingDataset": "compox_core.training.dataset",
+    "TempStore": "compox_core.training.temp_store",
+    "TrainingSample": "compox_core.engine.legacy_samples",
+    "SampleManifest": "compox_core.engine.legacy_samples",
+    "AlgorithmCheckpoint": "compox_core.engine.legacy_checkpoints",
+    "CheckpointManifest": "compox_core.engine.legacy_checkpoints",
+    "DebuggingTrainingHandler": "compox_core.engine.legacy_training",
 }
 
 
@@ -72,6 +85,7 @@ def _table() -> dict[str, dict[str, tuple[str, str]]]:
     handler = "compox_core.engine.legacy_handler"
     table["tasks.DebuggingTaskHandler"] = {"DebuggingTaskHandler": (handler, "DebuggingTaskHandler")}
     table["database_connection.InMemoryConnection"] = {"InMemoryConnection": (handler, "InMemoryConnection")}
+    table |= {f"training.{name}": {name: (home, name)} for name, home in TRAINING.items()}
     table["session.TaskSession"] = {"TaskSession": ("compox_core.tasks", "Session")}
     table["session.DataCache"] = {"DataCache": ("compox_core.tasks", "DataCache")}
     table["exceptions"] = {old: ("compox_core.errors", new) for old, new in EXCEPTIONS.items()}
