@@ -64,7 +64,7 @@ class TrainingSample:
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, tuple) and len(index) == 2:
             rows, key = _row(index[0]), index[1]
-            if isinstance(key, str) or key == EVERYTHING:
+            if isinstance(key, str) or (isinstance(key, slice) and key == EVERYTHING):
                 return self._ids(rows, key)
         elif isinstance(row := _row(index), int):
             return _copied(self.record.files[row])

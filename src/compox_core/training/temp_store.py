@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 from compox_core.data import DataSchema, read_hdf5, validate, write_hdf5
 from compox_core.errors import InvalidInputError, NotFoundError, StorageError
 from compox_core.records.plain import encodable, written
-from compox_core.storage.local_errors import reported
+from compox_core.storage.local_errors import is_full, reported, storage_error
 from compox_core.training.temp_folder import PREFIX, TempFolder
 
 T = TypeVar("T")
@@ -108,8 +108,11 @@ class TempStore:
                 write_hdf5(part, checked)
                 if self._atomic:
                     part.replace(target)
-        except BaseException:  # whatever it is, it is raised again
+        except BaseException as error:  # whatever it is, it is raised again
             part.unlink(missing_ok=True)
+            cause = error.__cause__
+            if isinstance(error, StorageError) and isinstance(cause, OSError) and is_full(cause):
+                raise storage_error(cause, "write", str(target)) from error
             raise
         return target
 
