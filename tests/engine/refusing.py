@@ -253,7 +253,7 @@ class Case:
         return record
 
 
-EXECUTION, BENCHMARK, DEPLOY = JobKind
+EXECUTION, BENCHMARK, DEPLOY = JobKind.EXECUTION, JobKind.BENCHMARK, JobKind.DEPLOY
 COMPLETED, FAILED, STOPPED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.STOPPED
 CASES = [
     Case(EXECUTION, COMPLETED, "threads"),
