@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any, Self
 
 from compox_core.engine.host import Host
-from compox_core.records import ExecutionRequest
+from compox_core.records import ExecutionRequest, TrainingRequest
 from compox_http.client.connection import Connection
-from compox_http.client.views import RemoteAlgorithms, RemoteExecutions, RemoteFiles
+from compox_http.client.jobs import RemoteExecutions, RemoteTrainings
+from compox_http.client.training import RemoteCheckpoints, RemoteSamples
+from compox_http.client.views import RemoteAlgorithms, RemoteFiles
 
 DEFAULT_URL = "http://127.0.0.1:5481"
 
@@ -33,6 +35,9 @@ class Client(Host):
         self._files = RemoteFiles(self._connection)
         self._algorithms = RemoteAlgorithms(self._connection)
         self._executions = RemoteExecutions(self._connection)
+        self._samples = RemoteSamples(self._connection, self._files)
+        self._trainings = RemoteTrainings(self._connection)
+        self._checkpoints = RemoteCheckpoints(self._connection, self._algorithms)
 
     @property
     def files(self) -> RemoteFiles:
@@ -48,6 +53,21 @@ class Client(Host):
     def executions(self) -> RemoteExecutions:
         """The runs."""
         return self._executions
+
+    @property
+    def samples(self) -> RemoteSamples:
+        """What trainings learn from."""
+        return self._samples
+
+    @property
+    def trainings(self) -> RemoteTrainings:
+        """The trainings."""
+        return self._trainings
+
+    @property
+    def checkpoints(self) -> RemoteCheckpoints:
+        """What trainings have saved."""
+        return self._checkpoints
 
     def info(self) -> dict[str, Any]:
         """Return who answers: names, version and GPUs of the server."""
@@ -69,3 +89,6 @@ class Client(Host):
 
     def _submit(self, request: ExecutionRequest) -> str:
         return self._executions.submit(request)
+
+    def _submit_training(self, request: TrainingRequest) -> str:
+        return self._trainings.submit(request)

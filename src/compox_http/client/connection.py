@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 from urllib.parse import quote
 
-from compox_core.errors import CompoxError, InvalidInputError, MissingExtraError
+from compox_core.errors import CompoxError, InvalidInputError, MissingExtraError, NotFoundError
 from compox_http.errors import error_from
 
 if TYPE_CHECKING:
     import httpx2
 
+API, API_V1 = "/api/v0", "/api/v1"
 CHUNK_BYTES = 1 << 20
 CONNECT_SECONDS = 15.0
 """A machine that is there takes a connection at once, however long its answers take."""
@@ -103,6 +104,17 @@ class Connection:
                 details={"url": self.url},
                 retryable=True,
             ) from error
+
+
+def listed(connection: Connection, path: str, empty: str, query: Mapping[str, Any]) -> list[Any]:
+    """Return what a list call answers; the error `empty`, by which a server says that it has none at all, is none."""
+    try:
+        answer: list[Any] = connection.json("GET", path, params=without_none(query))
+    except NotFoundError as error:
+        if error.code != empty:
+            raise
+        return []
+    return answer
 
 
 def segment(text: str) -> str:

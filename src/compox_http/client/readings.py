@@ -5,10 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from compox_core.errors import CompoxError
-from compox_core.records import AlgorithmMetadata, AlgorithmRecord, ErrorInfo, ExecutionRecord, StorageMetrics
+from compox_core.records import (
+    AlgorithmMetadata,
+    AlgorithmRecord,
+    AssetEntry,
+    CheckpointRecord,
+    ErrorInfo,
+    ExecutionRecord,
+    MetricPoint,
+    SampleRecord,
+    StorageMetrics,
+    TaskRecord,
+    TrainingRecord,
+)
+
+R = TypeVar("R", bound=TaskRecord)
 
 UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -18,16 +32,54 @@ def read_execution(body: Mapping[str, Any]) -> ExecutionRecord:
 
     Times on the wire have no zone; they are taken as this machine's local time. Lines of the log keep the server's.
     """
-    with _understood("an execution record"):
-        own = {key: body[key] for key in ExecutionRecord.model_fields if key in body and not key.startswith("time_")}
+    return _read_task(ExecutionRecord, body, "an execution record")
+
+
+def read_training(body: Mapping[str, Any]) -> TrainingRecord:
+    """Return a training record from its wire form, as `read_execution` does."""
+    return _read_task(TrainingRecord, {**body, "log": body.get("log") or ""}, "a training record")
+
+
+def _read_task(model: type[R], body: Mapping[str, Any], what: str) -> R:
+    with _understood(what):
+        own = {key: body[key] for key in model.model_fields if key in body and not key.startswith("time_")}
         error = own.pop("error", None)
         completed = body["time_completed"]
-        return ExecutionRecord(
+        return model(
             **own,
             error=ErrorInfo.model_validate(error) if error else None,
-            time_submitted=datetime.fromisoformat(body["time_started"]).astimezone(UTC),
-            time_completed=datetime.fromisoformat(completed).astimezone(UTC) if completed else None,
+            time_submitted=_time(body["time_started"]),
+            time_completed=_time(completed) if completed else None,
         )
+
+
+def read_points(body: Mapping[str, Any]) -> tuple[list[MetricPoint], int]:
+    """Return points of a metric history, and the number of the one that follows."""
+    with _understood("a metric history"):
+        return [MetricPoint.model_validate(point) for point in body["points"]], int(body["next"])
+
+
+def read_sample(body: Mapping[str, Any]) -> SampleRecord:
+    """Return a sample from its wire form."""
+    with _understood("a sample"):
+        return SampleRecord.model_validate({**body, "time_created": _time(body["time_created"])})
+
+
+def read_missing_files(body: Mapping[str, Any]) -> list[str]:
+    """Return which files of a sample are not there any more."""
+    with _understood("a sample"):
+        return [str(name) for name in body["missing_files"]]
+
+
+def read_checkpoint(body: Mapping[str, Any]) -> CheckpointRecord:
+    """Return a checkpoint from its wire form; where a server keeps its assets is not told."""
+    with _understood("a checkpoint"):
+        assets = {path: AssetEntry(**entry, key="") for path, entry in body["assets"].items()}
+        return CheckpointRecord.model_validate({**body, "assets": assets})
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def read_algorithm(body: Mapping[str, Any]) -> AlgorithmRecord:

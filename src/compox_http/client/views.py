@@ -1,32 +1,23 @@
-"""What a server holds: its files, algorithms and executions, with the verbs that an engine's have."""
+"""What a server holds: its files and algorithms, with the verbs that an engine's have."""
 
 from __future__ import annotations
 
 import io
 import os
 import tempfile
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast, overload
 
-import numpy as np
-
+from compox_core.algorithms.shelves import is_algorithm_id
 from compox_core.data import read_hdf5, write_hdf5
-from compox_core.errors import NotFoundError, ParameterError
-from compox_core.records import AlgorithmRecord, ExecutionRecord, ExecutionRequest
-from compox_http.client.connection import Connection, segment, without_none
-from compox_http.client.readings import read_algorithm, read_execution
+from compox_core.errors import NotFoundError
+from compox_core.records import AlgorithmRecord
+from compox_http.client.connection import API, Connection, listed, segment, without_none
+from compox_http.client.readings import read_algorithm
 
-API = "/api/v0"
 IN_MEMORY_BYTES = 32 << 20
-FIRST_POLL_SECONDS = 0.005
-LAST_POLL_SECONDS = 0.5
-POLL_SHARE = 0.1  # of the time that the run has taken so far, which is about how much later its end is seen
-FOLLOWED = 256
 
 
 class RemoteFiles:
@@ -105,12 +96,7 @@ class RemoteAlgorithms:
             return read_algorithm(self._connection.json("GET", path))
         named = [record for record in self.list() if record.name.casefold() == name.casefold()]
         if not named:
-            raise NotFoundError(
-                f"There is no algorithm '{name}' at {self._connection.url}: deploy it, or list the algorithms there "
-                "are.",
-                code="algorithm_not_found",
-                details={"algorithm_name": name, "algorithm_major_version": None},
-            )
+            raise self._missing(name)
         return named[-1]
 
     def list(
@@ -129,13 +115,20 @@ class RemoteAlgorithms:
             "algorithm_type": algorithm_type,
             "supported_devices": list(supported_devices),
         }
-        try:
-            answer = self._connection.json("GET", f"{API}/algorithm/all", params=without_none(query))
-        except NotFoundError as error:
-            if error.code != "no_algorithms_found":
-                raise
-            answer = []
+        answer = listed(self._connection, f"{API}/algorithm/all", "no_algorithms_found", query)
         return [read_algorithm(body) for body in answer]
+
+    def ids(self, name_or_id: str) -> set[str]:
+        """Return the ids of an algorithm's major versions by its name, in any case; an id is its own.
+
+        Raises NotFoundError (`algorithm_not_found`).
+        """
+        if is_algorithm_id(name_or_id):
+            return {name_or_id}
+        named = {record.algorithm_id for record in self.list() if record.name.casefold() == name_or_id.casefold()}
+        if not named:
+            raise self._missing(name_or_id)
+        return named
 
     def remove(self, name: str, major: str | int | None = None, minor: str | int | None = None) -> None:
         """Remove an algorithm, or one minor version of it.
@@ -166,59 +159,15 @@ class RemoteAlgorithms:
             self._connection.download(path, file, params=query)
         return Path(target)
 
+    def _missing(self, name: str) -> NotFoundError:
+        return NotFoundError(
+            f"There is no algorithm '{name}' at {self._connection.url}: deploy it, or list the algorithms there are.",
+            code="algorithm_not_found",
+            details={"algorithm_name": name, "algorithm_major_version": None},
+        )
+
     def __iter__(self) -> Iterator[AlgorithmRecord]:
         return iter(self.list())
-
-
-class RemoteExecutions:
-    """Runs of algorithms on a server."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-        self._followed: OrderedDict[str, float] = OrderedDict()
-
-    def submit(self, request: ExecutionRequest) -> str:
-        """Ask for a run and return its id. Raises NotFoundError and ParameterError as an engine does."""
-        content = request.model_dump_json(fallback=_plain)
-        headers = {"Content-Type": "application/json"}
-        body = self._connection.json("POST", f"{API}/execute-algorithm", content=content, headers=headers)
-        return str(body["execution_id"])
-
-    def get(self, execution_id: str) -> ExecutionRecord:
-        """Return a record as it is now. Raises NotFoundError (`execution_record_not_found`)."""
-        return read_execution(self._connection.json("GET", f"{API}/executions/{segment(execution_id)}"))
-
-    def log(self, execution_id: str) -> str:
-        """Return the log of a run as its record shows it: at most 1 MiB, head and tail."""
-        return self.get(execution_id).log
-
-    def stop(self, execution_id: str) -> None:
-        """Ask a run to stop. Raises ConflictError (`execution_not_stoppable`) when it has ended."""
-        self._connection.json("POST", f"{API}/executions/{segment(execution_id)}/stop")
-
-    def wait(self, execution_id: str, timeout: float | None = None) -> ExecutionRecord:
-        """Wait until a run has ended, at most `timeout` seconds; return its record as it is then.
-
-        Asks every 5 ms at first, and less often the longer the run takes.
-        """
-        began = self._following_since(execution_id)
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            record = self.get(execution_id)
-            now = time.monotonic()
-            pause = min(max(FIRST_POLL_SECONDS, (now - began) * POLL_SHARE), LAST_POLL_SECONDS)
-            left = pause if deadline is None else min(pause, deadline - now)
-            if record.status.final or left <= 0:
-                return record
-            time.sleep(left)
-
-    def _following_since(self, execution_id: str) -> float:
-        with self._lock:
-            began = self._followed.setdefault(execution_id, time.monotonic())
-            while len(self._followed) > FOLLOWED:
-                self._followed.popitem(last=False)
-            return began
 
 
 @contextmanager
@@ -231,16 +180,6 @@ def _complete(target: Path) -> Iterator[BinaryIO]:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _plain(value: Any) -> Any:
-    """Return what JSON has for a parameter that Python gives: a number for numpy's, a list for an array."""
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise ParameterError(
-        f"A parameter may hold numbers, texts, lists and dicts, not {type(value).__name__} ({value!r}).",
-        details={"rule": "type", "value": repr(value)},
-    )
 
 
 def _buffer() -> BinaryIO:
