@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from compox_cli import describe
+from compox_cli.asking import be_sure
+from compox_cli.checkpoints import checkpoints
+from compox_cli.debug_train import debug_train
+from compox_cli.export import export
 from compox_cli.gc import gc
 from compox_cli.group import FAILED, CommandLine, Reporting, fail
 from compox_cli.options import parameter_option, place_options, reporting_options
 from compox_cli.place import Place
+from compox_cli.samples import samples
 from compox_cli.screen import Screen
+from compox_cli.train import train
 from compox_cli.worker import worker
 from compox_core.errors import CompoxError
 
@@ -23,7 +28,7 @@ EXISTING = click.Path(exists=True, path_type=Path)
 @click.group(cls=CommandLine, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="compox-core", message="%(version)s")
 def compox_cli() -> None:
-    """Deploy imaging algorithms, run them on image files, and try them while you write them.
+    """Deploy imaging algorithms, train and run them on image files, and try them while you write them.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
     """
@@ -125,6 +130,7 @@ def show(name: str, major: str | None, place: Place, screen: Screen) -> None:
 @click.option("--overwrite", is_flag=True, help="Replace output files that exist.")
 @click.option("--major", metavar="N", help="The major version; the highest where it is left out.")
 @click.option("--minor", metavar="N", help="The minor version; the latest where it is left out.")
+@click.option("--checkpoint", metavar="ID", help="Run what this checkpoint holds in place of what was deployed.")
 @click.option("--device", help="cpu, gpu, cuda:N or mps; the algorithm's default where it is left out.")
 @click.option(
     "--timeout", "timeout_s", metavar="SECONDS", type=click.FloatRange(0, min_open=True),
@@ -169,20 +175,12 @@ def remove(
         record = engine.algorithms.get(name, major)
         what = f"{record.name} {record.major}" + ("" if minor is None else f".{minor}")
         if not (yes or force):
-            _be_sure(f"Remove {what}?", screen)
+            be_sure(f"Remove {what}?", screen)
         engine.algorithms.remove(name, record.major, minor, force=force)
     if screen.as_json:
         screen.answer({"removed": {"name": record.name, "major": record.major, "minor": minor}})
     else:
         screen.line(f"Removed {what}.")
-
-
-def _be_sure(question: str, screen: Screen) -> None:
-    if screen.as_json or not sys.stdin.isatty():
-        raise click.UsageError("Nobody can be asked here: add --yes to remove it.")
-    if not click.confirm(question, err=True):
-        screen.note("Nothing was removed.")
-        raise click.exceptions.Exit(FAILED)
 
 
 @compox_cli.group(cls=click.Group)
@@ -224,5 +222,6 @@ def debug_run(
     screen.note(describe.outcome(done.record, missing))
 
 
-compox_cli.add_command(worker)
-compox_cli.add_command(gc)
+debug.add_command(debug_train)
+for command in (samples, train, checkpoints, export, worker, gc):
+    compox_cli.add_command(command)

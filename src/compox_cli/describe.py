@@ -35,7 +35,7 @@ def facts(record: AlgorithmRecord) -> list[tuple[str, str]]:
         ("minor versions", _minors(record.minors)),
         ("devices", _devices(record)),
         ("tags", ", ".join(metadata.tags) or "-"),
-        ("size", f"{size(metrics.logical_size_bytes)} ({_count(metrics.asset_count, 'asset')})"),
+        ("size", f"{size(metrics.logical_size_bytes)} ({count(metrics.asset_count, 'asset')})"),
         ("may be", _allowed(record)),
         ("first deployed", f"{record.created:%Y-%m-%d %H:%M} UTC"),
         ("id", record.algorithm_id),
@@ -78,7 +78,7 @@ def outcome(record: ExecutionRecord, left_out: Sequence[str] = ()) -> str:
         seconds = f" in {(record.time_completed - record.time_started).total_seconds():.2f} s"
     inputs, outputs = len(record.input_dataset_ids), len(record.output_dataset_ids)
     device = record.resolved_execution_device or "?"
-    line = f"{_count(inputs, 'input')}, {_count(outputs, 'output')}{seconds} on {device}"
+    line = f"{count(inputs, 'input')}, {count(outputs, 'output')}{seconds} on {device}"
     return f"{line}\nLeft out: {', '.join(left_out)}. An .h5 or .json file holds it all." if left_out else line
 
 
@@ -137,5 +137,6 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """Return a number of things: `1 file`, `2 files`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

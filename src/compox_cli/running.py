@@ -27,6 +27,7 @@ class RunOrder:
     overwrite: bool = False
     major: str | None = None
     minor: str | None = None
+    checkpoint: str | None = None
     device: str | None = None
     timeout_s: float | None = None
 
@@ -58,6 +59,7 @@ def run(engine: Engine, order: RunOrder, screen: Screen) -> RunOutcome:
             list(order.inputs) if len(order.inputs) > 1 else order.inputs[0],
             major=order.major,
             minor=order.minor,
+            checkpoint=order.checkpoint,
             device=order.device,
             timeout_s=order.timeout_s,
             parameters=order.parameters,

@@ -8,15 +8,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 160
 """Columns of a table that goes into a file or a pipe."""
+
+
+class Report(Protocol):
+    """Told how far something is: the progress in [0, 1], and what else to say of it at the moment."""
+
+    def __call__(self, share: float, note: str = "") -> None: ...
 
 
 class Screen:
@@ -77,12 +83,12 @@ class Screen:
         console.print(grid)
 
     @contextmanager
-    def progress(self, title: str, *, bar: bool = True) -> Iterator[Callable[[float], None]]:
+    def progress(self, title: str, *, bar: bool = True) -> Iterator[Report]:
         """Show how far something is: a bar in a terminal, else a line now and then.
 
-        `bar=False` draws none, for code that may stop at a breakpoint and ask. Gives a function that takes the
-        progress in [0, 1]. What is printed to stdout meanwhile, by the code of an algorithm say, goes to stderr, so
-        that stdout holds the answer alone.
+        `bar=False` draws none, for code that may stop at a breakpoint and ask. Gives what is to be told of
+        it. What is printed to stdout meanwhile, by the code of an algorithm say, goes to stderr, so that stdout holds
+        the answer alone.
         """
         sys.stdout.flush()
         with _descriptor_to_stderr(), redirect_stdout(sys.stderr):
@@ -106,7 +112,7 @@ def _console(stream: Any) -> Console:
 
 
 @contextmanager
-def _bar(title: str, console: Console) -> Iterator[Callable[[float], None]]:
+def _bar(title: str, console: Console) -> Iterator[Report]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -114,21 +120,22 @@ def _bar(title: str, console: Console) -> Iterator[Callable[[float], None]]:
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as progress:
-        bar = progress.add_task(title, total=1.0)
-        yield lambda share: progress.update(bar, completed=share)
+        bar = progress.add_task(title, total=1.0, note="")
+        yield lambda share, note="": progress.update(bar, completed=share, note=note)
 
 
-def _lines(title: str, stream: TextIO) -> Callable[[float], None]:
+def _lines(title: str, stream: TextIO) -> Report:
     """Say each further quarter once."""
     said = -1
 
-    def show(share: float) -> None:
+    def show(share: float, note: str = "") -> None:
         nonlocal said
         if int(share * 4) > said:
             said = int(share * 4)
-            print(f"{title}: {share:.0%}", file=stream, flush=True)
+            print(f"{title}: {share:.0%}  {note}".rstrip(), file=stream, flush=True)
 
     return show
 

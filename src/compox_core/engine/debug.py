@@ -16,9 +16,10 @@ from compox_core.algorithms.packing import open_package
 from compox_core.data import ImageSchema, SegmentationSchema, montage, read_hdf5, read_images
 from compox_core.data.png import encode_png
 from compox_core.engine.arranging import HDF5_SUFFIXES
-from compox_core.engine.handle import Progress, Result
+from compox_core.engine.handle import Progress, Result, TaskHandle
 from compox_core.engine.progress import bar
 from compox_core.engine.saving import Target, picture
+from compox_core.engine.training_handle import TrainingHandle
 from compox_core.engine.undeployed import UndeployedEngine
 from compox_core.errors import InvalidInputError, PackageError, TaskFailedError
 from compox_core.records import ExecutionRecord, TaskStatus
@@ -85,13 +86,15 @@ def debug_folder(
 
     `progress` is as in `Engine.run`; `settings` give the devices that are allowed and the limits.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise PackageError(
-            f"'{root}' is no folder: name the folder that holds Runner.py.",
-            code="deploy_path_not_found",
-            details={"path": str(root)},
-        )
+    place = debug_output(out)
+    with undeployed(folder, settings) as engine:
+        result, record = _run(engine, data, device, dict(parameters or {}), progress)
+        shown = _picture(engine, record, result) if place is not None else None
+    return DebugRun(result, record, [] if place is None else _write(place, _stem(data), result, shown))
+
+
+def debug_output(out: str | Path | None) -> Path | None:
+    """Return the folder that a debug run writes to. Raises InvalidInputError (`output_folder_not_found`)."""
     place = None if out is None else Path(out)
     if place is not None and place.exists() and not place.is_dir():
         raise InvalidInputError(
@@ -99,14 +102,25 @@ def debug_folder(
             code="output_folder_not_found",
             details={"output": str(place)},
         )
+    return place
+
+
+@contextmanager
+def undeployed(folder: str | Path, settings: Settings | None = None) -> Iterator[UndeployedEngine]:
+    """Open an engine around the folder of an algorithm. Raises PackageError."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise PackageError(
+            f"'{root}' is no folder: name the folder that holds Runner.py.",
+            code="deploy_path_not_found",
+            details={"path": str(root)},
+        )
     with (
         open_package(root) as package,
         loaded_in_place(root) as runner,
         UndeployedEngine(package, runner, settings) as engine,
     ):
-        result, record = _run(engine, data, device, dict(parameters or {}), progress)
-        shown = _picture(engine, record, result) if place is not None else None
-    return DebugRun(result, record, [] if place is None else _write(place, _stem(data), result, shown))
+        yield engine
 
 
 def _write(folder: Path, stem: str, result: Result, shown: bytes | None) -> list[Path]:
@@ -124,14 +138,20 @@ def _run(
 ) -> tuple[Result, ExecutionRecord]:
     version = engine.version
     inputs = debug_inputs(data, version.metadata.algorithm_type)
-    with _followed(engine, progress) as report:
+    with followed(engine, progress) as report:
         handle = engine.submit(version.name, inputs, device=device, parameters=parameters)
         if handle.status is TaskStatus.COMPLETED:
             report(1.0)
-    try:
+    with told(handle):
         return handle.result(), handle.record
+
+
+@contextmanager
+def told(handle: TaskHandle | TrainingHandle) -> Iterator[None]:
+    """Note at a failure how it came, in the author's own files: the log ends with the traceback."""
+    try:
+        yield
     except TaskFailedError as error:
-        # The log ends with the traceback, in the author's own files.
         story = handle.log.rpartition("Traceback (most recent call last):")
         error.add_note("".join(story[1:]).rstrip())
         raise
@@ -158,7 +178,7 @@ def debug_inputs(data: Any, algorithm_type: str) -> Any:
 
 
 @contextmanager
-def _followed(engine: UndeployedEngine, progress: Progress) -> Iterator[Callable[[float], None]]:
+def followed(engine: UndeployedEngine, progress: Progress) -> Iterator[Callable[[float], None]]:
     """Tell the progress from a thread of its own, because the run takes this one; give what it is told to."""
     if progress is False:
         yield lambda share: None

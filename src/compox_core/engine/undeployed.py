@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from compox_core.algorithms.registry import Registry
+from compox_core.algorithms.shelves import minor_key
 from compox_core.engine.engine import Engine
 from compox_core.identity import algorithm_id, utc_now
 from compox_core.records import (
@@ -18,7 +19,7 @@ from compox_core.records import (
 )
 from compox_core.runners import BaseRunner
 from compox_core.settings import Settings
-from compox_core.storage.collections import ASSETS
+from compox_core.storage.collections import ALGORITHMS, ASSETS
 from compox_core.storage.memory import MemoryStore
 from compox_core.tasks import LiveTask
 
@@ -46,6 +47,9 @@ class UndeployedEngine(Engine):
 
     def _assemble(self) -> Any:
         store = _AssetsInPlace({asset.sha256: asset.path for asset in self._package.assets.values()})
+        # A training saves checkpoints of algorithms that are there, and compares their contents with those.
+        key = minor_key(self.version.algorithm_id, self.version.minor)
+        store.put(ALGORITHMS, key, self.version.model_dump_json().encode())
         return self._wire(self.settings, store, _OneVersion(store, self.version))
 
     def active(self) -> list[LiveTask]:
@@ -61,7 +65,7 @@ class _AssetsInPlace(MemoryStore):
         self._assets = assets
 
     def open(self, collection: str, key: str) -> BinaryIO:
-        if collection == ASSETS:
+        if collection == ASSETS and key in self._assets:  # others are those of checkpoints
             return self._assets[key].open("rb")
         return super().open(collection, key)
 
