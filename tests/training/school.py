@@ -23,7 +23,7 @@ WEIGHTS = b"3"
 EXTRA = """
 [[tool.compox.training_parameters]]
 name = "epochs"
-config = { type = "int_range", default = 2, min = 1, max = 10 }
+config = { type = "int_range", default = 2, min = 1, max = 10, step = 1 }
 """
 RUNNER = """
 from compox_core.runners import Image2ImageRunner

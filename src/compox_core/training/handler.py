@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,8 +164,9 @@ class TrainingHandler(TaskHandler):
         Raises NotFoundError (`training_samples_not_found`), InvalidInputError where their keys differ.
         """
         self._task.check_stop()
-        ids = [] if isinstance(training_sample_ids, str) else list(training_sample_ids)
-        if isinstance(training_sample_ids, str) or not all(isinstance(each, str) for each in ids):
+        lone = isinstance(training_sample_ids, str) or not isinstance(training_sample_ids, Iterable)
+        ids = [] if lone else list(training_sample_ids)
+        if lone or not all(isinstance(each, str) for each in ids):
             raise InvalidInputError(
                 f"get_training_dataset takes a list of sample ids, not {written(training_sample_ids)}.",
                 code="training_dataset_retrieval_failed",
