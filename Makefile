@@ -30,7 +30,7 @@ lint: $(VENV)/.check-stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 
 docs: $(VENV)/.check-stamp
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --fresh-env --quiet -j 2 docs docs/_build/html
