@@ -176,7 +176,13 @@ def test_a_run_of_another_server_is_followed_by_its_record(tmp_path: Path, conte
         with served(engine) as url, served(worker) as other_url:
             wire, far = Wire(url), Wire(other_url)
             run = far.execute("endless", [far.upload(content)])
-            threading.Timer(1.5, lambda: far.http.post(f"{API}/executions/{run}/stop")).start()
+
+            def stop() -> None:
+                while far.record(run)["progress"] != 0.5:
+                    time.sleep(0.01)
+                far.http.post(f"{API}/executions/{run}/stop")
+
+            threading.Thread(target=stop).start()
             events = follow(wire, f"/api/v1/executions/{run}/events")
             assert (events[-1].event, events[-1].data["status"]) == ("end", "STOPPED")
             assert "progress" in {event.event for event in events} or events[0].data["progress"] == 0.5
