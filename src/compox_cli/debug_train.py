@@ -8,7 +8,7 @@ import click
 
 from compox_cli import describe_training
 from compox_cli.options import parameter_option, reporting_options
-from compox_cli.samples import group_arguments
+from compox_cli.samples import group_arguments, read
 from compox_cli.screen import Screen
 
 
@@ -40,7 +40,7 @@ def debug_train(
     from compox_core.engine.debug_training import debug_training
 
     with screen.progress(folder.resolve().name, bar=False) as report:
-        done = debug_training(folder, [groups], device=device, out=out, parameters=parameters, progress=report)
+        done = debug_training(folder, [read(groups)], device=device, out=out, parameters=parameters, progress=report)
     if screen.as_json:
         screen.answer(
             {

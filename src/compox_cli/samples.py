@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
 from compox_cli import describe, describe_training
@@ -13,6 +16,8 @@ from compox_cli.screen import Screen
 from compox_core.errors import CompoxError
 
 NEXT_GROUP = "+"
+AS_MASK = ":mask"
+MASKS = "Segmentation2Segmentation"
 
 
 @click.group(cls=click.Group)
@@ -28,7 +33,7 @@ def _groups(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> li
             groups.append({})
             continue
         key, equals, value = word.partition("=")
-        if not key or not equals or not value:
+        if not key.removesuffix(AS_MASK) or not equals or not value:
             raise click.UsageError(f"'{word}' is no file of a sample: write KEY=PATH, for example input=cell.tif.")
         groups[-1].setdefault(key, []).append(value)
     if not all(groups):
@@ -37,7 +42,24 @@ def _groups(_: click.Context, __: click.Parameter, words: tuple[str, ...]) -> li
 
 
 group_arguments = click.argument("groups", nargs=-1, required=True, metavar="KEY=FILE...", callback=_groups)
-"""The command gets `groups`, a list of dicts with lists of files."""
+"""The command gets `groups`, a list of dicts with lists of texts; see `read`."""
+
+
+def read(groups: Sequence[dict[str, list[str]]]) -> list[dict[str, list[Any]]]:
+    """Return groups as `engine.samples.create` takes them: what was named with `:mask` is read as masks.
+
+    Raises DataError, NotFoundError.
+    """
+    from compox_core.engine.arranging import arrange_inputs
+
+    found: list[dict[str, list[Any]]] = []
+    for group in groups:
+        found.append({})
+        for name, files in group.items():
+            masks = name.endswith(AS_MASK)
+            items = [item for file in files for item in arrange_inputs(file, MASKS).items] if masks else files
+            found[-1].setdefault(name.removesuffix(AS_MASK) if masks else name, []).extend(items)
+    return found
 
 
 @samples.command("create")
@@ -48,13 +70,14 @@ group_arguments = click.argument("groups", nargs=-1, required=True, metavar="KEY
 def create(groups: list[dict[str, list[str]]], tags: tuple[str, ...], place: Place, screen: Screen) -> None:
     """Store a sample: files that belong together, each under a key of your choice.
 
-    A FILE is an image file, a folder of them, or the id of a stored file. A key that comes again adds a file to it. A
-    lone + begins the next group of files; all groups have the same keys:
+    A FILE is an image file, a folder of them, or the id of a stored file. Pictures are stored as images, and as masks
+    where their key is followed by :mask. A key that comes again adds a file to it. A lone + begins the next group of
+    files; all groups have the same keys:
 
-      compox-cli samples create input=a.tif target=a_mask.tif + input=b.tif target=b_mask.tif
+      compox-cli samples create input=a.tif target:mask=a_mask.tif + input=b.tif target:mask=b_mask.tif
     """
     with place.engine(create=True, executor="inline") as engine:
-        made = engine.samples.create(groups, tags)
+        made = engine.samples.create(read(groups), tags)
     if screen.as_json:
         screen.answer(made.model_dump(mode="json"))
         return
