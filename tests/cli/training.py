@@ -48,7 +48,7 @@ PARAMETERS = """
 [[tool.compox.training_parameters]]
 name = "epochs"
 description = "How often."
-config = { type = "int", default = 2, min = 0 }
+config = { type = "int_range", default = 2, min = 0, max = 100, step = 1 }
 
 [[tool.compox.training_parameters]]
 name = "then"

@@ -75,7 +75,7 @@ EPOCHS = """
 [[tool.compox.training_parameters]]
 name = "epochs"
 description = "How often it looks at everything."
-config = { type = "int", default = 2, min = 1 }
+config = { type = "int", default = 2 }
 """
 
 
