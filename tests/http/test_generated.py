@@ -18,6 +18,7 @@ import pytest
 from openapi_spec_validator import validate
 
 from compox_core.engine import Engine
+from tests.http.learner import Training, deploy_learner
 from tests.http.serving import (
     API,
     DOUBLE,
@@ -56,9 +57,9 @@ fuzzing.error-feedback.enabled = false
 [checks.positive_data_acceptance]
 enabled = false  # which files, paths and ids it takes, no schema can say
 
-# Among the ids of /deploy/{deploy_id} are the names of these.
+# Among the ids of /deploy/{deploy_id} and the like are the names of these.
 [[operations]]
-include-path-regex = "/deploy/local"
+include-path-regex = "/deploy/local|/(sample|checkpoint)/all"
 checks.allow_header_conformance.enabled = false
 
 # A number that is null is as good as none.
@@ -81,10 +82,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wire(root: Path) -> Iterator[Wire]:
     """A connection to a server with the test algorithms."""
     settings = settings_for("memory", root)
-    settings["inference"]["backend_settings"]["worker_number"] = 2 * SPARE  # so many never end unless they are stopped
+    settings["inference"]["backend_settings"]["worker_number"] = 3 * SPARE  # so many never end unless they are stopped
     settings["deploy"] = {"allowed_roots": [str(root / "more")]}
     with Engine(settings) as engine:
         deploy_all(engine, root / "algorithms")
+        deploy_learner(engine, root / "algorithms")
         with served(engine) as url:
             wire = Wire(url)
             yield wire
@@ -128,22 +130,38 @@ def known_values(wire: Wire, root: Path) -> str:
     algorithms = [wire.algorithm_id(name) for name in ("double", "broken", "measured")]
     benchmark = wire.http.post(f"{API}/benchmark-algorithm", json={"algorithm_id": algorithms[2]}).json()
     deploy = wire.http.post(f"{API}/deploy/local-async", params={"path": str(root / "more" / "local")}).json()
+    training = Training(wire)
+    sample = training.sample(file_ids[0])
+    trained = [training.submit([sample], tags=["made"]) for _ in range(SPARE)]
+    checkpoints = [training.finish(each)["output_checkpoint_ids"] for each in trained]
+    waiting = {"wait_at": 0, "gate": str(root / "none")}
     everywhere = {
         "path.file_id": file_ids[:SPARE],
         "path.object_name": file_ids[:SPARE],
         "path.execution_id": ended,
         "path.benchmark_id": [benchmark["benchmark_id"]],
         "path.deploy_id": [deploy["deploy_id"]],
-        "path.name": ["double", "Broken", "measured"],
+        "path.sample_id": [sample],
+        "path.training_id": trained,
+        "path.checkpoint_id": [each[0] for each in checkpoints],
+        "path.name": ["double", "Broken", "measured", "learner"],
         "path.major": ["1"],
         "query.path": [str(root / "more" / "other"), str(root / "more"), str(root)],
         "body.algorithm_id": algorithms,
         "body.input_dataset_ids[*]": file_ids[:SPARE],
+        "body.training_data[*]": [sample],
     }
     only = {
         "delete_file": {"path.file_id": file_ids[SPARE : 2 * SPARE]},
         "delete_named_file": {"path.object_name": file_ids[2 * SPARE :]},
         "stop_execution": {"path.execution_id": [wire.execute("endless", file_ids[:1]) for _ in range(SPARE)]},
+        "stop_training": {
+            "path.training_id": [training.submit([sample], additional_parameters=waiting) for _ in range(SPARE)]
+        },
+        "train_algorithm": {"body.algorithm_id": [wire.algorithm_id("learner")]},
+        "delete_sample": {"path.sample_id": [training.sample(file_ids[0]) for _ in range(SPARE)]},
+        "delete_checkpoint": {"path.checkpoint_id": [each[1] for each in checkpoints]},
+        "export_algorithm": {"path.name": ["double", "learner"]},
         "remove_algorithm": {"path.algorithm_id": [removable(wire, root, f"spare{n}") for n in range(SPARE)]},
         "submit_execution_once": {"path.execution_id": [f"client-{number}" for number in range(SPARE)]},
         "get_upload_url": {"path.object_name": ["sample-1.h5", "sample-2.h5"]},

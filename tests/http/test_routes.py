@@ -40,6 +40,10 @@ def test_an_unknown_route_is_http_404(wire: Wire, path: str) -> None:
         ("GET", "/executions/x/stop", "POST"),
         ("DELETE", "/algorithm/all", "GET"),
         ("GET", "/execute-algorithm", "POST"),
+        ("GET", "/train-algorithm", "POST"),
+        ("DELETE", "/training/x", "GET"),
+        ("GET", "/sample", "POST"),
+        ("POST", "/checkpoint/x", "DELETE"),
     ],
 )
 def test_a_wrong_method_is_http_405_and_says_what_is_allowed(wire: Wire, method: str, path: str, allowed: str) -> None:
@@ -56,6 +60,7 @@ def test_a_wrong_method_is_http_405_and_says_what_is_allowed(wire: Wire, method:
     [
         ("/api/v0/files", "OPTIONS, POST"),
         ("/api/v0/files/x", "DELETE, GET, HEAD, OPTIONS"),
+        ("/api/v0/sample/x", "DELETE, GET, OPTIONS"),
         ("/api/v1/executions", "GET, OPTIONS, POST"),
         ("/api/v1/executions/x", "GET, OPTIONS, PUT"),
         ("/api/v1/files/x/content", "GET, HEAD, OPTIONS, PUT"),
@@ -94,6 +99,12 @@ HOSTILE = [
         ("DELETE", "/files/{}", "file_not_found"),
         ("GET", "/executions/{}", "execution_record_not_found"),
         ("POST", "/executions/{}/stop", "execution_record_not_found"),
+        ("GET", "/training/{}", "training_record_not_found"),
+        ("POST", "/training/{}/stop", "training_record_not_found"),
+        ("GET", "/sample/{}", "sample_not_found"),
+        ("DELETE", "/sample/{}", "sample_not_found"),
+        ("GET", "/checkpoint/{}", "checkpoint_not_found"),
+        ("DELETE", "/checkpoint/{}", "checkpoint_not_found"),
         ("GET", "/algorithm/{}/1", "algorithm_not_found"),
         ("GET", "/algorithm/double/{}", "algorithm_not_found"),
     ],
@@ -128,6 +139,8 @@ ROUTES = {
     "/api/v0/algorithm/{name}/{major}/export": "get",
     "/api/v0/benchmark-algorithm": "post",
     "/api/v0/benchmarks/{benchmark_id}": "get",
+    "/api/v0/checkpoint/all": "get",
+    "/api/v0/checkpoint/{checkpoint_id}": "delete get",
     "/api/v0/deploy/algorithm/{algorithm_id}": "delete",
     "/api/v0/deploy/local": "post",
     "/api/v0/deploy/local-async": "post",
@@ -137,6 +150,12 @@ ROUTES = {
     "/api/v0/executions/{execution_id}/stop": "post",
     "/api/v0/files": "post",
     "/api/v0/files/{file_id}": "delete get head",
+    "/api/v0/sample": "post",
+    "/api/v0/sample/all": "get",
+    "/api/v0/sample/{sample_id}": "delete get",
+    "/api/v0/train-algorithm": "post",
+    "/api/v0/training/{training_id}": "get",
+    "/api/v0/training/{training_id}/stop": "post",
     "/api/v1/algorithms": "post",
     "/api/v1/benchmarks/{benchmark_id}/events": "get",
     "/api/v1/deploys/{deploy_id}/events": "get",
@@ -147,6 +166,10 @@ ROUTES = {
     "/api/v1/files/{object_name}/content": "get head put",
     "/api/v1/files/{object_name}/download-url": "get",
     "/api/v1/files/{object_name}/upload-url": "get",
+    "/api/v1/trainings": "get",
+    "/api/v1/trainings/{training_id}/events": "get",
+    "/api/v1/trainings/{training_id}/metrics": "get",
+    "/api/v1/trainings/{training_id}/metrics.csv": "get",
 }
 
 
@@ -159,7 +182,7 @@ def test_the_interface_describes_itself(wire: Wire) -> None:
     [content] = execute["requestBody"]["content"].values()
     assert content["schema"]["required"] == ["algorithm_id", "input_dataset_ids"]
     assert content["example"]["algorithm_id"]
-    assert set(execute["responses"]) == {"200", "403", "404", "413", "422"}
+    assert set(execute["responses"]) == {"200", "400", "403", "404", "413", "422"}
     assert "schema" in document["components"] or "schemas" in document["components"]
 
 
