@@ -88,8 +88,8 @@ class BundleReader:
     def blobs(self, wanted: Collection[int] | None = None) -> Iterator[BlobStream]:
         """Yield a stream of each blob, or of those whose numbers are wanted, in the file's order.
 
-        A stream is to be read before the next one is asked for; then it ends. Of the file only the chunks that wanted
-        blobs lie in are read. Whoever stops earlier closes the iterator, or the reader.
+        A stream is to be read before the next one is asked for, and ends with the iteration. Of the file only the
+        chunks that wanted blobs lie in are read.
 
         Raises, while it is read:
             InvalidInputError: `bundle_damaged`, `bundle_truncated`; `bundle_checksum_mismatch`, before the last piece
@@ -98,6 +98,14 @@ class BundleReader:
         generator = self._blobs(wanted)
         self._running.add(generator)
         return generator
+
+    def blob(self, number: int) -> BlobStream:
+        """Return a stream of one blob. Raises IndexError, and while it is read as `blobs`."""
+        self.entries[number]
+        iteration = self.blobs({number % len(self.entries)})
+        stream = next(iteration)
+        stream.iteration = iteration  # or it would end with this call
+        return stream
 
     def verify(self, progress: Progress | None = None) -> None:
         """Read all of it, and use nothing.
@@ -183,6 +191,7 @@ class BlobStream(io.BufferedIOBase):
         self._left = entry.size
         self._coming = pieces
         self._piece = memoryview(b"")
+        self.iteration: Iterator[BlobStream] | None = None
 
     def pieces(self) -> Iterator[memoryview]:
         """Yield what is left of the blob, in pieces of at most a chunk."""

@@ -73,8 +73,6 @@ class _Queue(Generic[T], Iterator[T]):
                 for item in items:
                     self._put(item)
                     del item  # or the thread holds it while the next one is made
-        except _Ended:
-            pass
         except BaseException as raised:
             error = raised
         with self._changed:

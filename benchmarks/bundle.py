@@ -1,0 +1,213 @@
+"""What a bundle costs beside the least that does the same work: read, hash, encrypt and write in one plain loop.
+
+`python -m benchmarks.bundle [--quick]`
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import os
+import resource
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from benchmarks.common import MIB, Report, seconds
+from compox_core.bundle.container import BlobSource, open_bundle, write_bundle
+from compox_core.bundle.keys import BundleKey
+
+GIB = 1 << 30
+BLOBS = 8
+ZEROS = bytes(MIB)
+
+
+class Subject:
+    """Files that are built into a bundle and read back, and the same by plain loops."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.folder = folder
+        self.size = size
+        self.key = BundleKey.generate()
+        self.sources = []
+        for number in range(BLOBS):
+            path = folder / f"source-{number}"
+            digest = hashlib.sha256()
+            with path.open("wb") as file:
+                for _ in range(size // BLOBS // MIB):
+                    part = secrets.token_bytes(MIB)
+                    digest.update(part)
+                    file.write(part)
+            self.sources.append((path, digest.hexdigest()))
+        self.bundle = folder / "bundle"
+        self.plain = folder / "plain"
+        self.target = folder / "target"
+
+    def build(self) -> None:
+        """Write the bundle."""
+        blobs = [BlobSource(p.stat().st_size, sha256, lambda p=p: p.open("rb")) for p, sha256 in self.sources]
+        with self.bundle.open("wb", buffering=0) as sink:
+            write_bundle(sink, b"{}", blobs, [self.key])
+
+    def read(self) -> None:
+        """Read the bundle's blobs into a file each."""
+        with open_bundle(self.bundle, [self.key]) as bundle:
+            for blob in bundle.blobs():
+                with self.target.open("wb", buffering=0) as sink:
+                    for piece in blob.pieces():
+                        sink.write(piece)
+
+    def plain_build(self) -> None:
+        """Read, hash, encrypt and write, one after the other."""
+        cipher, number = AESGCM(self.key.raw), 0
+        with self.plain.open("wb", buffering=0) as sink:
+            for path, sha256 in self.sources:
+                digest = hashlib.sha256()
+                with path.open("rb", buffering=0) as source:
+                    while part := source.read(MIB):
+                        digest.update(part)
+                        sink.write(cipher.encrypt(number.to_bytes(12, "big"), part, None))
+                        number += 1
+                assert digest.hexdigest() == sha256
+
+    def plain_read(self) -> None:
+        """Read, decrypt, hash and write, one after the other."""
+        cipher, number = AESGCM(self.key.raw), 0
+        with self.plain.open("rb", buffering=0) as source:
+            for path, sha256 in self.sources:
+                digest = hashlib.sha256()
+                with self.target.open("wb", buffering=0) as sink:
+                    for _ in range(path.stat().st_size // MIB):
+                        part = cipher.decrypt(number.to_bytes(12, "big"), source.read(MIB + 16), None)
+                        digest.update(part)
+                        sink.write(part)
+                        number += 1
+                assert digest.hexdigest() == sha256
+
+    def encrypt(self) -> None:
+        """Encrypt as much memory, and read and write nothing."""
+        cipher, part = AESGCM(self.key.raw), secrets.token_bytes(MIB)
+        for number in range(self.size // MIB):
+            cipher.encrypt(number.to_bytes(12, "big"), part, None)
+
+    def copy(self) -> None:
+        """Read and write, and nothing else."""
+        with self.target.open("wb", buffering=0) as sink:
+            for path, _ in self.sources:
+                with path.open("rb", buffering=0) as source:
+                    while part := source.read(MIB):
+                        sink.write(part)
+
+
+def measure_speed(report: Report, folder: Path, size: int, times: int) -> None:
+    """Compare in turns, so that a noisy moment falls on all."""
+    subject = Subject(folder, size)
+    actions: list[Callable[[], None]] = [
+        subject.build,
+        subject.plain_build,
+        subject.read,
+        subject.plain_read,
+        subject.encrypt,
+        subject.copy,
+    ]
+    taken: list[list[float]] = [[] for _ in actions]
+    for _ in range(times):
+        for action, found in zip(actions, taken, strict=True):
+            subject.target.unlink(missing_ok=True)
+            found.append(seconds(action))
+    speeds = [size / MIB / statistics.median(found) for found in taken]
+    what = f"{size // MIB} MiB in {BLOBS} blobs"
+    for name, ours, plain in (("build", *speeds[:2]), ("read", *speeds[2:4])):
+        report.add(
+            f"{name} a bundle, {what}, file to file",
+            f"{ours:.0f} MiB/s",
+            baseline=f"one plain loop {plain:.0f} MiB/s",
+            ratio=f"{ours / plain:.2f}",
+            target="≥ 1.00",
+            met=ours >= plain,
+        )
+        for other, speed in (("AES-256-GCM alone", speeds[4]), ("a copy", speeds[5])):
+            report.add("", "", baseline=f"{other} {speed:.0f} MiB/s", ratio=f"{ours / speed:.2f}")
+
+
+class Zeros(io.RawIOBase):
+    """So many zeros."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer."""
+        count = min(len(buffer), self.left, MIB)
+        buffer[:count] = ZEROS[:count]
+        self.left -= count
+        return count
+
+
+def build_and_read(path: Path, size: int) -> None:
+    """Build a bundle of one blob, read it, and print the process's peak of memory in bytes."""
+    digest, key = hashlib.sha256(), BundleKey.generate()
+    for _ in range(size // MIB):
+        digest.update(ZEROS)
+
+    def zeros() -> BinaryIO:
+        return Zeros(size)  # type: ignore[return-value]
+
+    with path.open("wb", buffering=0) as sink:
+        write_bundle(sink, b"{}", [BlobSource(size, digest.hexdigest(), zeros)], [key])
+    with open_bundle(path, [key]) as bundle:
+        bundle.verify()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def measure_memory(report: Report, folder: Path, small: int, large: int) -> None:
+    """Build and read bundles of two sizes, each in a process of its own."""
+    peaks = []
+    for size in (small, large):
+        path = folder / "large"
+        command = [sys.executable, "-m", "benchmarks.bundle", "--memory-of", str(size), str(path)]
+        peaks.append(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        path.unlink()
+    report.add(
+        f"peak memory, build and read {large / GIB:g} GiB",
+        f"{peaks[1] / MIB:.0f} MiB",
+        baseline=f"{small / GIB:g} GiB: {peaks[0] / MIB:.0f} MiB",
+        ratio=f"{peaks[1] / peaks[0]:.2f}",
+        target="≤ 1.05",
+        met=peaks[1] <= peaks[0] * 1.05,
+    )
+
+
+def main() -> int:
+    """Measure, print, and say by the exit status whether every target holds."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="smaller bundles")
+    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", default=os.environ.get("TMPDIR"), help="where to write, 10 GB at most")
+    options = parser.parse_args()
+    if options.memory_of:
+        build_and_read(Path(options.memory_of[1]), int(options.memory_of[0]))
+        return 0
+    report = Report("Bundles")
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        folder = Path(name)
+        measure_speed(report, folder, 256 * MIB if options.quick else GIB, 3 if options.quick else 7)
+        measure_memory(report, folder, GIB // 4 if options.quick else GIB, GIB if options.quick else 4 * GIB)
+    return 0 if report.show() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
