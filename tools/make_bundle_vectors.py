@@ -1,4 +1,7 @@
-"""Makes the test vectors of the bundle format: `python tools/make_bundle_vectors.py [folder]`, the same bytes each time."""
+"""Makes the test vectors of the bundle format, the same bytes each time: `python tools/make_bundle_vectors.py`.
+
+With a folder behind it they are written there.
+"""
 
 from __future__ import annotations
 

@@ -110,7 +110,8 @@ def test_readinto_and_read1_work(tmp_path: Path) -> None:
         assert bundle.blob(0).readinto(buffer) == 2000
         assert buffer[:2000] == content
         assert b"".join(iter(bundle.blob(0).read1, b"")) == content
-        assert b"".join(iter(lambda stream=bundle.blob(0): stream.read1(100), b"")) == content
+        stream = bundle.blob(0)
+        assert b"".join(iter(lambda: stream.read1(100), b"")) == content
 
 
 def test_one_blob_can_be_read_alone(tmp_path: Path) -> None:
@@ -141,9 +142,7 @@ def test_a_reader_that_was_closed_gives_nothing_more(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("signing_key", [None, SIGNING_KEY], ids=["plain", "signed"])
 @pytest.mark.parametrize("sizes", [[], [0], [5, 70_000], [(1 << 20) * 2], [(1 << 20) - 17 - 40 - 2 - 96]])
-def test_the_size_of_a_bundle_is_known_before(
-    tmp_path: Path, sizes: list[int], signing_key: SigningKey | None
-) -> None:
+def test_the_size_of_a_bundle_is_known_before(tmp_path: Path, sizes: list[int], signing_key: SigningKey | None) -> None:
     """Room can be asked for, and progress be told in parts of the whole."""
     blobs = [BlobSource.of_bytes(bytes(size)) for size in sizes]
     locks = [KEY, IDENTITY.recipient, Passphrase("words", cost=4)]
@@ -200,7 +199,9 @@ def test_two_bundles_of_the_same_contents_share_no_bytes_but_the_first_line(tmp_
     """Nobody can tell that they hold the same."""
     one, other = (written(tmp_path / name, [noise(1000)]).read_bytes() for name in "ab")
     assert one[:17] == other[:17] == b"compox-bundle/v2\n"
-    assert not {one[at : at + 8] for at in range(17, len(one), 8)} & {other[at : at + 8] for at in range(17, len(one), 8)}
+    assert not {one[at : at + 8] for at in range(17, len(one), 8)} & {
+        other[at : at + 8] for at in range(17, len(one), 8)
+    }
 
 
 def test_without_a_key_a_bundle_tells_what_the_page_says(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def given_out(path: Path, content: bytes, unlock: Unlock = KEY) -> tuple[str, li
     """Return the code by which a file is refused, and the blobs that were whole before."""
     path.write_bytes(content)
     blobs = []
-    with pytest.raises(InvalidInputError) as caught, open_bundle(path, [unlock]) as bundle:  # noqa: PT012
+    with pytest.raises(InvalidInputError) as caught, open_bundle(path, [unlock]) as bundle:
         for blob in bundle.blobs():
             blobs.append(blob.read())
     return caught.value.code, blobs

@@ -57,7 +57,7 @@ def test_a_good_file_holds_what_its_index_says(row: dict[str, Any]) -> None:
 @pytest.mark.parametrize("row", BAD, ids=lambda row: row["file"])
 def test_a_bad_file_is_refused_with_its_code(row: dict[str, Any]) -> None:
     """Each class of failure has its own code, and nobody has to read to the end to be told of a wrong front."""
-    with pytest.raises(InvalidInputError) as caught:  # noqa: PT012, SIM117
+    with pytest.raises(InvalidInputError) as caught:  # noqa: SIM117
         with open_bundle(FOLDER / row["file"], [unlock_of(row)], trusted_signers=trusted_of(row)) as bundle:
             bundle.verify()
     assert caught.value.code == row["code"]
