@@ -262,7 +262,7 @@ def repeatable_names(*, announced: bool = False) -> Iterator[None]:
         patch.setattr("compox_core.algorithms.changes.new_token", next_name)
         if not announced:
             patch.setattr("compox_core.algorithms.changes.Changes.announced", lambda self: nullcontext())
-        patch.setattr("compox_core.algorithms.publishing._StampedFlags", AlgorithmFlags)
+        patch.setattr("compox_core.algorithms.minors._StampedFlags", AlgorithmFlags)
         patch.setattr("compox_core.algorithms.publishing.utc_now", lambda: datetime(2026, 1, 1, tzinfo=UTC))
         yield
 

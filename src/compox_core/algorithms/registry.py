@@ -3,7 +3,7 @@
 The registry only ever adds: a minor version is one immutable object, created exclusively, and a removal
 leaves a tombstone, so that a number is never used twice. Nothing is read, changed and written back, so
 nothing is locked and processes that deploy and remove at once lose nothing. `shelves` has the keys,
-`publishing`, `removal` and `blobs` the orders of writing that make this so, and what a crash leaves.
+`publishing`, `minors`, `removal` and `blobs` the orders of writing that make this so, and what a crash leaves.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ Everything of one algorithm lies under one prefix of `algorithm-store`, its shel
 and beside it, in `system-store`:
 
     names/<sha256 of the case-folded name>/<major>      which majors a name has had
-    minor-numbers/<algorithm_id>/<10 digits>            which number follows, see `publishing`
+    minor-numbers/<algorithm_id>/<10 digits>            which number follows, see `minors`
+    algorithm-aliases/<algorithm_id>                    which algorithm an id means that none here has, see `aliases`
 
 A minor lives while its object is there and its tombstone is not.
 """

@@ -20,6 +20,7 @@ _KINDS = {
     "compox_core.storage.minio": MINIO,
     "compox_core.algorithms": "ALGORITHM MANAGER",
     "compox_core.algorithms.packing": "DEPLOYER",
+    "compox_core.algorithms.minors": "DEPLOYER",
     "compox_core.algorithms.publishing": "DEPLOYER",
     "compox_core.algorithms.registry": "DEPLOYER",
     "compox_core.algorithms.exporting": "EXPORTER",
