@@ -49,11 +49,19 @@ def balls() -> np.ndarray:
     return noisy(gaussian_filter(volume, 1), 12, seed=4)
 
 
+def dim_tissue() -> np.ndarray:
+    """Return tissue in the noise of few photons: (128, 128)."""
+    rng = np.random.default_rng(3)
+    light = data.immunohistochemistry()[260:388, 300:428, 1] / 255 * 30
+    noise = rng.poisson(light) / 30 + rng.normal(0, 0.012, light.shape)
+    return np.clip(np.rint(255 * noise), 0, 255).astype(np.uint8)
+
+
 def main() -> None:
     """Write the files."""
     folders = {
         name: ALGORITHMS / f"template_{name}_algorithm" / "files" / "sample"
-        for name in ("denoising", "segmentation", "registration", "volume")
+        for name in ("denoising", "segmentation", "registration", "volume", "training")
     }
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,6 +69,7 @@ def main() -> None:
     Image.fromarray(data.coins()[:200, :256]).save(folders["segmentation"] / "coins.png", optimize=True)
     tifffile.imwrite(folders["registration"] / "tissue.tif", shifted_tissue(), photometric="minisblack", metadata=None)
     tifffile.imwrite(folders["volume"] / "balls.tif", balls(), photometric="minisblack", metadata=None)
+    Image.fromarray(dim_tissue()).save(folders["training"] / "tissue.png", optimize=True)
 
 
 if __name__ == "__main__":

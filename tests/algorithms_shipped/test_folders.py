@@ -18,6 +18,7 @@ DECLARED = {
     "segmentation": ("Image2Segmentation", "image-segmentation"),
     "registration": ("Image2Alignment", "image-alignment"),
     "volume": ("Generic", "volume-analysis"),
+    "training": ("Image2Image", "image-denoising"),
 }
 
 
@@ -31,7 +32,8 @@ def test_deploys_without_a_warning(kind: str) -> None:
     assert (deployed.record.name, deployed.version.major) == (f"template_{kind}_algorithm", "1")
     assert (metadata.algorithm_type, metadata.tags[0]) == DECLARED[kind]
     assert metadata.description
-    assert all(parameter.description for parameter in metadata.additional_parameters)
+    parameters = [*metadata.additional_parameters, *metadata.training_parameters]
+    assert all(parameter.description for parameter in parameters)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -58,6 +60,8 @@ def test_samples_are_what_their_script_makes() -> None:
     made = load(ROOT / "tools" / "make_samples.py")
     assert np.array_equal(np.asarray(Image.open(sample("denoising"))), made.noisy_cell())
     assert np.array_equal(np.asarray(Image.open(sample("segmentation"))), made.data.coins()[:200, :256])
+    if "training" in KINDS:
+        assert np.array_equal(np.asarray(Image.open(sample("training"))), made.dim_tissue())
     # Interpolation may differ by one grey value between versions of scipy.
     assert np.abs(tifffile.imread(sample("registration")).astype(int) - made.shifted_tissue()).max() <= 1
     assert np.abs(tifffile.imread(sample("volume")).astype(int) - made.balls()).max() <= 1

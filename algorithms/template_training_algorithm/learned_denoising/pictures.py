@@ -65,7 +65,9 @@ def keep_pair(
     if noisy.shape != clean.shape:
         raise ValueError(f"{name}: the noisy picture has the shape {noisy.shape} and the clean one {clean.shape}.")
     if min(noisy.shape[-2:]) < SMALLEST:
-        raise ValueError(f"{name} has the shape {noisy.shape}: a picture to learn from has {SMALLEST} pixels a side.")
+        raise ValueError(
+            f"{name} has the shape {noisy.shape}: pictures to learn from have at least {SMALLEST} pixels a side."
+        )
     files = []
     for kind, image in (("noisy", noisy), ("clean", clean)):
         if not np.isfinite(image.astype(np.float32)).all():

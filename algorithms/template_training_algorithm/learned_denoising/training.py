@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ class Plan:
     seed: int
     num_workers: int
     worker_start: str
+    num_threads: int
 
     @classmethod
     def of(cls, args: Mapping[str, Any]) -> Plan:
@@ -85,7 +86,7 @@ def train(
     places = Places(range(state.epoch, last), plan.steps_per_epoch, plan.batch_size)
     start = None if plan.worker_start == "default" else plan.worker_start
     done = 0
-    with closing(batches(crops, places, plan.num_workers, start)) as steps:
+    with threads(plan.num_threads), closing(batches(crops, places, plan.num_workers, start)) as steps:
         while state.epoch < last:
             total = 0.0
             for step in range(plan.steps_per_epoch):
@@ -102,6 +103,17 @@ def train(
                 report(done / len(places))
             state.epoch += 1
             yield Report(state.epoch, total / plan.steps_per_epoch, *judge(state.network, *judged))
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let PyTorch compute with so many threads; 0 changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def learning_rate(highest: float, part: float) -> float:
