@@ -256,7 +256,7 @@ def repeatable_names(*, announced: bool = False) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("compox_core.algorithms.blobs.new_id", next_name)
-        patch.setattr("compox_core.algorithms.blobs.secrets.token_hex", next_name)
+        patch.setattr("compox_core.algorithms.blob_writer.secrets.token_hex", next_name)
         patch.setattr("compox_core.algorithms.changes.new_id", next_name)
         patch.setattr("compox_core.algorithms.checkpoints.new_id", next_name)
         patch.setattr("compox_core.algorithms.changes.new_token", next_name)

@@ -30,29 +30,21 @@ they are. No key is used twice, so that whoever deletes what was left deletes th
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import BinaryIO, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from compox_core.errors import (
-    CompoxError,
-    ConflictError,
-    InvalidInputError,
-    NotFoundError,
-    StorageError,
-    TaskStoppedException,
-)
+from compox_core.algorithms.blob_writer import Blob, BlobWriter
+from compox_core.errors import CompoxError, NotFoundError, StorageError, TaskStoppedException
 from compox_core.holder import Holder, this_process
 from compox_core.identity import new_id, since_boot, utc_now
 from compox_core.storage.collections import SYSTEM
 from compox_core.storage.objects import ObjectInfo, ObjectStore
+
+__all__ = ["AFTERMATH", "LONGEST", "PINS", "TOMBSTONES", "Blob", "BlobStore", "BlobWriter", "Marks", "Pin"]
 
 PINS = "blob-pins/"
 TOMBSTONES = "blob-tombstones/"
@@ -62,20 +54,7 @@ AFTERMATH = timedelta(hours=1)
 LONGEST = timedelta(days=7)
 """No deploy and no collection lasts longer."""
 
-_CHUNK = 1 << 20
 _COLLECTION_SECONDS = 3600.0
-
-
-class Blob(NamedTuple):
-    """Where a blob lies: its collection (`module-store` or `asset-store`) and its key there."""
-
-    collection: str
-    key: str
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the content, which every key of a blob begins with."""
-        return self.key.partition(".")[0]
 
 
 class Pin(BaseModel):
@@ -98,79 +77,6 @@ class Marks:
     left: tuple[ObjectInfo, ...]
 
 
-class BlobWriter:
-    """Stores the contents that one writer has pinned; lives as long as the `with` block of
-    `BlobStore.writer`.
-
-    `stored` holds the blobs that this writer brought into the store, which somebody may have to collect when
-    no version comes to name them.
-    """
-
-    def __init__(
-        self,
-        store: ObjectStore,
-        contents: frozenset[str],
-        tombstones: frozenset[Blob],
-        passed: Callable[[int], None] = lambda size: None,
-    ) -> None:
-        self._store = store
-        self._contents = contents
-        self._tombstones = tombstones
-        self._passed = passed
-        self.stored: set[Blob] = set()
-
-    def put(self, collection: str, sha256: str, size: int, path: Path) -> Blob:
-        """Make sure that the content of `path` (`size` bytes) is in the store and return the blob that holds
-        it.
-
-        A blob with this content and size is reused; otherwise the file is streamed into the store and hashed
-        on its way. Raises InvalidInputError (code `content_changed`) where the file is no longer what
-        `sha256` says or cannot be read, and then leaves nothing behind.
-        """
-        if sha256 not in self._contents:
-            raise ValueError(f"the content {sha256} was not pinned by this writer")
-        plain = Blob(collection, sha256)
-        self._passed(0)
-        if plain not in self._tombstones and self._settle(plain, size, path):
-            return plain
-        for info in self._store.list(collection, f"{sha256}."):
-            other = Blob(collection, info.key)
-            if info.size == size and other not in self._tombstones:
-                self._passed(size)
-                return other
-        fresh = Blob(collection, f"{sha256}.{secrets.token_hex(8)}")
-        self._write(fresh, path)
-        return fresh
-
-    def _settle(self, blob: Blob, size: int, path: Path) -> bool:
-        """Reuse or store `blob`; False where its key holds something else, as in a damaged store."""
-        if self._is_whole(blob, size):
-            self._passed(size)
-            return True
-        try:
-            self._write(blob, path)
-        except ConflictError:  # another writer was faster, with the same content
-            return self._is_whole(blob, size)
-        return True
-
-    def _is_whole(self, blob: Blob, size: int) -> bool:
-        try:
-            return self._store.stat(*blob).size == size
-        except NotFoundError:
-            return False
-
-    def _write(self, blob: Blob, path: Path) -> None:
-        digest = hashlib.sha256()
-        with _open(path) as source, self._store.write(*blob, exclusive=True) as target:
-            for chunk in _chunks(source, path):
-                digest.update(chunk)
-                target.write(chunk)
-                self._passed(len(chunk))
-            if digest.hexdigest() != blob.sha256:
-                raise _changed(path, "its content is no longer what it was when it was packed")
-        self.stored.add(blob)
-
-
 class BlobStore:
     """The blobs of one store. Holds no state of its own; any number may work on one store."""
 
@@ -188,16 +94,19 @@ class BlobStore:
 
         On leaving the block the pin is removed, except after an error that leaves open what the store has
         done: a request whose answer was lost may still be carried out later, and what it publishes must not
-        lose its blobs.
+        lose its blobs. A writer that was not `publishing` has nothing of that kind under way.
         """
         pinned = frozenset(contents)
         key = f"{PINS}{new_id()}"
         pin = Pin(holder=this_process(""), contents=sorted(pinned))
         self._store.create(SYSTEM, key, pin.model_dump_json().encode())
+        writer = None
         try:
-            yield BlobWriter(self._store, pinned, self._tombstones(), passed)
-        except (CompoxError, TaskStoppedException) as error:
-            if not isinstance(error, StorageError):
+            writer = BlobWriter(self._store, pinned, self._tombstones(), passed)
+            yield writer
+        except BaseException as error:
+            told = isinstance(error, CompoxError | TaskStoppedException) and not isinstance(error, StorageError)
+            if told or (writer is not None and not writer.publishing):
                 self._store.delete(SYSTEM, key)
             raise
         self._store.delete(SYSTEM, key)
@@ -301,26 +210,3 @@ def _is_left(info: ObjectInfo, holder: Holder | None, now: datetime) -> bool:
 
 def _blob_of(tombstone: str) -> Blob:
     return Blob(*tombstone.split("/")[-2:])
-
-
-def _changed(path: Path, why: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{path} cannot be stored: {why}. Deploy again and leave the file alone meanwhile.",
-        code="content_changed",
-        details={"path": str(path)},
-    )
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise _changed(path, f"it cannot be read ({error.strerror})") from error
-
-
-def _chunks(source: BinaryIO, path: Path) -> Iterator[bytes]:
-    try:
-        while chunk := source.read(_CHUNK):
-            yield chunk
-    except OSError as error:
-        raise _changed(path, f"it cannot be read ({error.strerror})") from error

@@ -27,7 +27,7 @@ from compox_core.algorithms.checkpoint_contents import (
 )
 from compox_core.algorithms.manifests import BY_ALGORITHM, BY_TRAINING, RECORDS, assets_of
 from compox_core.algorithms.removal import discard
-from compox_core.errors import InvalidInputError, NotFoundError, StorageError, TaskStoppedException
+from compox_core.errors import ConflictError, InvalidInputError, NotFoundError, StorageError, TaskStoppedException
 from compox_core.identity import new_id, utc_now
 from compox_core.records import AlgorithmVersion, AssetEntry, CheckpointRecord
 from compox_core.records.plain import encodable
@@ -142,6 +142,19 @@ class CheckpointStore:
         """Return the ids of the checkpoints that a training has saved and that are there, oldest first."""
         return self._manifests.ids(f"{BY_TRAINING}{training_id}/")
 
+    def adopt(self, record: CheckpointRecord) -> bool:
+        """Publish a checkpoint of another store, whose contents a writer has pinned and stored; False where one of this
+        id is there already. The caller has announced a change.
+
+        Raises NotFoundError: `algorithm_not_found`: the algorithm was removed meanwhile. Nothing is stored.
+        """
+        try:
+            self._manifests.create(record)
+        except ConflictError:
+            return False
+        self._check_living(record)
+        return True
+
     def is_empty(self) -> bool:
         """Return whether there is no checkpoint."""
         return next(self._store.list(CHECKPOINTS, RECORDS), None) is None
@@ -178,13 +191,16 @@ class CheckpointStore:
                 record = draft.model_copy(update={"assets": entries})
                 with self._changes.announced():
                     self._manifests.create(record)
-                    if not self._catalogue.shelf(record.parent_algorithm_id).living:
-                        self._manifests.delete(record)
-                        raise _algorithm_gone(record.parent_algorithm_id)
+                    self._check_living(record)
         except (InvalidInputError, NotFoundError, TaskStoppedException):
             discard(self._store, self._catalogue, named)
             raise
         return record
+
+    def _check_living(self, record: CheckpointRecord) -> None:
+        if not self._catalogue.shelf(record.parent_algorithm_id).living:
+            self._manifests.delete(record)
+            raise _algorithm_gone(record.parent_algorithm_id)
 
 
 def with_checkpoint(version: AlgorithmVersion, checkpoint: CheckpointRecord) -> AlgorithmVersion:

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
+from compox_core.algorithms.aliases import Aliases
 from compox_core.algorithms.catalogue import Catalogue
 from compox_core.algorithms.changes import Changes
 from compox_core.algorithms.checkpoints import CheckpointStore
@@ -44,12 +45,14 @@ class Registry:
     Every call sees what other processes have deployed and removed up to then. Records that were read stay in
     memory (up to `cache_limit` bytes of JSON, and as much of checkpoints) and are handed out shared: do not
     change them. Looking one algorithm up lists that algorithm alone, however many the store holds.
-    `checkpoints` are those of these algorithms. Thread-safe.
+    `checkpoints` are those of these algorithms. An id that an algorithm had where it was bundled means the one that it
+    was imported as, wherever an id is given, unless an algorithm here has that very id. Thread-safe.
     """
 
     def __init__(self, store: ObjectStore, *, cache_limit: int = _CACHE_LIMIT) -> None:
         self._store = store
         self._catalogue = Catalogue(store, cache_limit)
+        self._aliases = Aliases(store)
         self._publisher = Publisher(store, self._catalogue)
         self.checkpoints = CheckpointStore(store, self._catalogue)
         self._changes = Changes(store)
@@ -112,8 +115,15 @@ class Registry:
         """Return an algorithm by its id; raises NotFoundError (code `algorithm_not_found`)."""
         record = self._find(algorithm_id) if is_algorithm_id(algorithm_id) else None
         if record is None:
+            target = self._aliases.target(algorithm_id)
+            record = None if target is None else self._find(target)
+        if record is None:
             raise _no_such_id(algorithm_id)
         return record
+
+    def resolve(self, algorithm_id: str) -> str:
+        """Return the id, here, of the algorithm that an id means; raises NotFoundError (code `algorithm_not_found`)."""
+        return self._living_shelf(algorithm_id).algorithm_id
 
     def version(self, algorithm_id: str, minor: str | int | None = None) -> AlgorithmVersion:
         """Return a minor version, the latest where `minor` is None.
@@ -182,11 +192,13 @@ class Registry:
         return _settled(read)
 
     def _living_shelf(self, algorithm_id: str) -> Shelf:
-        if is_algorithm_id(algorithm_id):
-            shelf = self._catalogue.shelf(algorithm_id)
-            if shelf.living:
-                return shelf
-        raise _no_such_id(algorithm_id)
+        shelf = self._catalogue.shelf(algorithm_id) if is_algorithm_id(algorithm_id) else Shelf(algorithm_id)
+        if not shelf.living:
+            target = self._aliases.target(algorithm_id)
+            shelf = shelf if target is None else self._catalogue.shelf(target)
+        if not shelf.living:
+            raise _no_such_id(algorithm_id)
+        return shelf
 
     def _majors(self, name: str) -> builtins.list[str]:
         """Return the majors that `name` ever had, lowest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from compox_core.algorithms.checkpoints import with_checkpoint
@@ -39,6 +40,8 @@ class Algorithms:
         Raises NotFoundError (`algorithm_not_found`).
         """
         if is_algorithm_id(name_or_id):
+            with suppress(NotFoundError):  # it may mean an algorithm that has another id here
+                return {name_or_id, self._registry.resolve(name_or_id)}
             return {name_or_id}
         return {record.algorithm_id for record in self._registry.majors(name_or_id)}
 

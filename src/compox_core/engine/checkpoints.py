@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from compox_core.algorithms.checkpoints import CheckpointStore, with_checkpoint
 from compox_core.algorithms.registry import Registry
 from compox_core.algorithms.shelves import is_algorithm_id
+from compox_core.errors import NotFoundError
 from compox_core.records import AlgorithmVersion, CheckpointRecord
 from compox_core.records.plain import written
 
@@ -44,6 +46,11 @@ class Checkpoints:
         if algorithm is None:
             return self._store.list(positive_tags, negative_tags, training_id=training_id)
         if is_algorithm_id(algorithm):
+            found = self._store.list(positive_tags, negative_tags, algorithm, training_id)
+            if found:
+                return found
+            with suppress(NotFoundError):  # it may mean an algorithm that has another id here
+                algorithm = self._registry.resolve(algorithm)
             return self._store.list(positive_tags, negative_tags, algorithm, training_id)
         found = [
             checkpoint

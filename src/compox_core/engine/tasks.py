@@ -115,6 +115,7 @@ class Tasks(Generic[R]):
         checked = check_arguments(declared, request.additional_parameters or {})
         return {
             **request.model_dump(exclude={"additional_parameters", "timeout_s"}),
+            "algorithm_id": version.algorithm_id,
             "resolved_minor_version": str(version.minor),
             "additional_parameters": {name: recordable(name, value) for name, value in checked.items()},
             "time_submitted": utc_now(),
