@@ -10,7 +10,11 @@ from tests.docs.blocks import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "api" / "errors.md"
 SOURCE = ROOT / "src" / "compox_core"
-ENDING = ("jobs", "runners", "tasks/handler.py", "tasks/sessions.py", "algorithms/loading.py")
+ENDING = (
+    *("jobs", "runners", "tasks/handler.py", "tasks/sessions.py", "algorithms/loading.py"),
+    *("training/handler.py", "training/dataset.py", "training/local_samples.py", "training/temp_store.py"),
+    *("training/given.py", "algorithms/checkpoint_contents.py"),
+)
 """What is raised here while a job runs, or said of it, stands in its record."""
 NO_JOB = {"broker_unavailable", "invalid_server_backend"}
 """Raised there, too, but to who starts a server or a worker."""

@@ -19,11 +19,10 @@ from compox_core.engine.legacy_handler import DebuggingTaskHandler, InMemoryConn
 from compox_core.engine.legacy_samples import TrainingSample
 from compox_core.errors import InvalidInputError, NotFoundError
 from compox_core.identity import new_id
-from compox_core.records.plain import plain
 from compox_core.storage import FILES, TRAININGS
 from compox_core.storage.collections import ASSETS
 from compox_core.training.dataset import TrainingDataset
-from compox_core.training.given import checked_batch, checked_metrics
+from compox_core.training.given import checked_batch, checked_metrics, checked_state, checked_step
 from compox_core.training.local_samples import download_dataset, download_files, load_dataset
 from compox_core.training.temp_store import PARALLEL_FILES, TempStore
 
@@ -86,15 +85,12 @@ class DebuggingTrainingHandler(DebuggingTaskHandler):
 
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Replace the state. Raises InvalidInputError (`invalid_state`) for what JSON has no word for."""
-        try:
-            self._update(state=plain(dict(state)))
-        except ValueError as error:
-            raise InvalidInputError(f"The state of the training {error}.", code="invalid_state") from error
+        self._update(state=checked_state(state))
 
     def log_metrics(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Keep a point in `metrics`, and print it."""
-        checked = checked_metrics(values)
-        at = step if step is not None else self.metrics[-1]["step"] + 1 if self.metrics else 0
+        checked, given = checked_metrics(values), checked_step(step)
+        at = given if given is not None else self.metrics[-1]["step"] + 1 if self.metrics else 0
         self.metrics.append({"step": at, **checked})
         print(f"{self.task_id} step {at} " + " ".join(f"{name}={value:g}" for name, value in checked.items()))
 
