@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from compox_core.engine import Engine
+from tests.http.learner import Training
 from tests.http.serving import API, Wire, served
 
 ARTEFACTS = Path(__file__).parents[1] / "artefacts" / "interop"
@@ -63,3 +64,53 @@ def test_an_algorithm_and_its_run_look_as_they_did(name: str) -> None:
     }
     assert old_run["additional_parameters"].items() <= run["additional_parameters"].items()  # and declared defaults
     assert len(run["output_dataset_ids"]) == 3 and run["session_token"]
+
+
+def test_samples_trainings_and_checkpoints_look_as_they_did() -> None:
+    """The ancestor's trainable algorithm, trained twice: the same keys in the same order, and the same types."""
+    with Engine("memory://") as engine:
+        deployed = engine.deploy(ARTEFACTS / "algorithms" / "level_cut").record
+        with served(engine) as url:
+            wire = Wire(url)
+            data = ARTEFACTS / "data"
+            inputs, targets = (
+                [wire.upload((data / f"{name}_{n}.h5").read_bytes()) for n in range(3)]
+                for name in ("input_image", "level_cut")
+            )
+            sample = {"files": [{"input": inputs, "target": targets}], "tags": ["modality:CT ", "Author:A"]}
+            sample_id = wire.http.post(f"{API}/sample", json=sample).json()["sample_id"]
+            training = Training(wire)
+            wanted = recorded("training") | {"algorithm_id": deployed.algorithm_id, "training_data": [sample_id]}
+            checkpoint: str | None = None
+            for tag in ("experiment:1", "experiment:2"):
+                body = wanted | {"checkpoint_id": checkpoint, "tags": [tag]}
+                answer = wire.http.post(f"{API}/train-algorithm", json=body)
+                assert list(answer.json()) == ["training_id"]
+                second = training.finish(answer.json()["training_id"])
+                checkpoint = second["output_checkpoint_ids"][-1]
+            samples = wire.http.get(f"{API}/sample/all").json()
+            checkpoints = wire.http.get(f"{API}/checkpoint/all").json()
+            before = recorded("execution_level_cut_checkpoint")
+            body = before | {
+                "algorithm_id": deployed.algorithm_id, "input_dataset_ids": inputs, "checkpoint_id": checkpoint,
+                "session_token": "",
+            }  # fmt: skip
+            run = wire.finish(wire.http.post(f"{API}/execute-algorithm", json=body).json()["execution_id"])
+            wire.close()
+    assert shape(samples) == shape(recorded("sample_all")) and samples[0]["tags"] == ["modality:ct", "author:a"]
+    old = recorded("training")
+    news = ("error", "stopped_by", "attempt", "resolved_execution_device")
+    assert [second.pop(key) for key in news] == [None, None, 1, "cpu"]
+    loose = {"additional_parameters": {}}  # null then, filled in now
+    assert shape(second | loose) == shape(old | loose) and list(second) == list(old)
+    same = ("status", "progress", "tags", "algorithm_minor_version")
+    assert {key: second[key] for key in same} == {key: old[key] for key in same}
+    assert second["state"].keys() == old["state"].keys() and second["state"]["step"] == 1
+    parents = {each.pop("algorithm_minor_version") for each in checkpoints}  # new, as the last two
+    assert parents == {"3"} and all(list(each.pop("assets")) == ["files/level.json"] for each in checkpoints)
+    theirs = recorded("checkpoint_all")
+    for ours, then in zip(checkpoints, theirs, strict=True):
+        assert shape(ours) == shape(then)
+        assert (ours["tags"], ours["properties"]["step"]) == (then["tags"], then["properties"]["step"])
+    assert [each["parent_checkpoint_id"] for each in checkpoints[2:]] == [checkpoints[1]["checkpoint_id"]] * 2
+    assert [key for key in run if key in before] == list(before) and run["status"] == before["status"]

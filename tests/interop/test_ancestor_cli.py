@@ -15,6 +15,7 @@ import pytest
 
 from compox_http.client import Client
 from tests.engine.authors import image_runner, write_algorithm
+from tests.http.learner import write_learner
 from tests.interop.ancestor import Ancestor, ancestor
 
 pytestmark = pytest.mark.slow
@@ -137,3 +138,20 @@ def test_its_errors_are_the_ones_it_knows(old: Ancestor, server: str, allowed: P
     assert done.returncode == 1
     assert bodies(done.stdout)[0]["code"] == "algorithm_not_exportable"
     assert not (allowed / "mine_1.zip").exists()
+
+
+def test_it_exports_what_was_learned(old: Ancestor, server: str, allowed: Path, tmp_path: Path) -> None:
+    """`export-algorithm --checkpoint-id` saves a package with the checkpoint's assets; refusals have their codes."""
+    folder = write_learner(allowed / "learner")
+    assert old("deploy-local", folder, "--server-url", server, folder=allowed).returncode == 0
+    with Client(server) as client:
+        [*_, last] = client.train("learner", []).result(60, progress=False)
+    words = ["--checkpoint-id", last.checkpoint_id, "--server-url", server]
+    done = old("export-algorithm", "learner", "1", *words, folder=allowed)
+    assert (done.returncode, done.stdout) == (0, "Saved: learner_1.zip\n")
+    with zipfile.ZipFile(allowed / "learner_1.zip") as archive:
+        assert archive.read("files/factor.txt") == b"3.0"
+    words = ["--checkpoint-id", "none", "--output-dir", str(tmp_path), "--server-url", server]
+    done = old("export-algorithm", "learner", "1", *words, folder=allowed)
+    assert done.returncode == 1
+    assert bodies(done.stdout)[0]["code"] == "checkpoint_not_found"
