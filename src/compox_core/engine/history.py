@@ -144,7 +144,7 @@ def _figure(history: MetricHistory) -> Any:
     for axis, name in zip(axes, history.names, strict=False):
         marker = "o" if len(history.steps(name)) < 60 else ""
         axis.plot(history.steps(name), history.values(name), marker=marker, markersize=3)
-        axis.set_ylabel(name)
+        axis.set_ylabel(name, parse_math=False)  # a '$' in a name is no formula
         axis.grid(alpha=0.3)
     axes[-1].set_xlabel("step")
     return figure
