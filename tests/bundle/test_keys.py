@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from compox_core.bundle import primitives
 from compox_core.bundle.keys import (
     BundleKey,
     Identity,
@@ -127,6 +130,25 @@ def test_an_empty_passphrase_is_none() -> None:
     """A prompt that somebody left with Enter must not lock a bundle for everybody."""
     with pytest.raises(InvalidInputError, match="empty"):
         Passphrase("")
+
+
+@pytest.mark.parametrize("cost", [0, 19, 255])
+def test_a_cost_that_no_reader_pays_is_refused(cost: int) -> None:
+    """A bundle that nobody opens is not built."""
+    with pytest.raises(InvalidInputError, match="1 to 18"):
+        Passphrase("words", cost)
+
+
+def test_the_costs_of_passphrases_at_both_ends_work() -> None:
+    """The largest that is allowed can be paid: 256 MiB."""
+    for cost in (1, 18):
+        assert len(primitives.scrypt(b"words", bytes(16), cost, 8, 1)) == 32
+
+
+def test_cryptography_is_loaded_when_it_is_needed() -> None:
+    """What only looks whether a file is a bundle, or reads a key's text, does not pay for it."""
+    code = "import compox_core.bundle.container, sys; print('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"
 
 
 def test_a_passphrase_is_the_same_from_every_keyboard() -> None:

@@ -30,6 +30,8 @@ _CHECKED = re.compile(r"[A-Za-z0-9_-]{48}")
 
 DEFAULT_COST = 17
 """log2 of scrypt's N: 128 MiB of memory, some tenths of a second."""
+MAX_COST = 18
+"""No reader tries more than 256 MiB."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -80,6 +82,8 @@ class Passphrase:
     def __post_init__(self) -> None:
         if not self.words:
             raise _invalid("The passphrase is empty.")
+        if not 1 <= self.cost <= MAX_COST:
+            raise _invalid(f"The cost of a passphrase is 1 to {MAX_COST}, not {self.cost}.")
 
     @property
     def raw(self) -> bytes:

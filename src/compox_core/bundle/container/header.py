@@ -10,6 +10,7 @@ from compox_core.bundle import primitives
 from compox_core.bundle.container.failures import bad_key, damaged, malformed
 from compox_core.bundle.container.slots import (
     LABEL,
+    MAX_PASSPHRASES,
     MAX_SLOTS,
     PUBLIC_BYTES,
     WRAPPED_BYTES,
@@ -22,7 +23,7 @@ from compox_core.bundle.container.slots import (
     wrap,
 )
 from compox_core.bundle.container.stream import Sealing
-from compox_core.bundle.keys import Lock, Unlock
+from compox_core.bundle.keys import Lock, Passphrase, Unlock
 
 FAMILY = b"compox-bundle/v"
 VERSION_LINE = FAMILY + b"2\n"
@@ -79,11 +80,13 @@ def make_header(locks: Iterable[Lock], log2_chunk: int, randomness: Randomness) 
     locks = list(locks)
     if not 1 <= len(locks) <= MAX_SLOTS:
         raise bad_key(f"A bundle is built for 1 to {MAX_SLOTS} keys, passphrases and recipients, not {len(locks)}.")
+    passphrases = sum(isinstance(lock, Passphrase) for lock in locks)
+    if passphrases > MAX_PASSPHRASES:
+        raise bad_key(f"A bundle is built for at most {MAX_PASSPHRASES} passphrases, not {passphrases}.")
     if log2_chunk not in LOG2_CHUNKS:
         raise ValueError(f"chunks of 2^{log2_chunk} bytes")
     salt, file_key = randomness(SALT_BYTES), randomness(primitives.KEY_BYTES)
     slots = tuple(wrap(lock, file_key, salt, randomness) for lock in locks)
-    check_slots(slots)
     fields = VERSION_LINE + salt + bytes([log2_chunk, len(slots)]) + b"".join(slot.encode() for slot in slots)
     header = Header(salt, log2_chunk, slots, _mac(file_key, salt, fields), fields)
     return header, _sealing(file_key, header)

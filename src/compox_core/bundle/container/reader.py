@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 from weakref import WeakSet
 
 from compox_core.bundle.container.detecting import read_header
@@ -181,7 +181,7 @@ class BundleReader:
                 yield piece
 
 
-class BlobStream(io.BufferedIOBase):
+class BlobStream(io.BufferedIOBase, BinaryIO):
     """The content of one blob, forward: `read(n)` gives n bytes, fewer only at the end; `pieces` copies nothing."""
 
     def __init__(self, number: int, entry: Entry, pieces: Iterator[memoryview]) -> None:

@@ -72,7 +72,6 @@ def wrap(lock: Lock, file_key: bytes, salt: bytes, randomness: Randomness) -> Sl
             kind, public, key = SlotKind.KEY, b"", _of_key(lock, salt)
         case Passphrase():
             kind, public = SlotKind.PASSPHRASE, _SCRYPT.pack(randomness(16), lock.cost, 8, 1)
-            check_slots([Slot(kind, public, b"")])
             key = _of_passphrase(lock, salt, public)
         case Recipient():
             ephemeral = randomness(32)
