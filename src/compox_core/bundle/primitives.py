@@ -35,6 +35,47 @@ class Aead:
             return None
 
 
+class GcmSealing:
+    """AES-256-GCM of one message, piece by piece, with nothing bound to it: how bundles of version 1 are written."""
+
+    def __init__(self, key: bytes, nonce: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        self._cipher = Cipher(algorithms.AES(key), modes.GCM(nonce)).encryptor()
+
+    def update(self, plain: bytes) -> bytes:
+        """Return the ciphertext of the next piece, as long as it is."""
+        return self._cipher.update(plain)
+
+    def tag(self) -> bytes:
+        """End the message; return what authenticates it."""
+        self._cipher.finalize()
+        return self._cipher.tag
+
+
+class GcmOpening:
+    """The other way; nothing of the plaintext may be used before `holds` has said True."""
+
+    def __init__(self, key: bytes, nonce: bytes) -> None:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+        self._cipher = Cipher(algorithms.AES(key), modes.GCM(nonce)).decryptor()
+
+    def update(self, sealed: bytes) -> bytes:
+        """Return the plaintext of the next piece, as long as it is."""
+        return self._cipher.update(sealed)
+
+    def holds(self, tag: bytes) -> bool:
+        """End the message; return whether key, nonce and ciphertext are those that the tag was made of."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            self._cipher.finalize_with_tag(tag)
+        except InvalidTag:
+            return False
+        return True
+
+
 def derive(secret: bytes, salt: bytes, purpose: bytes) -> bytes:
     """Return a key of 32 bytes for one purpose (HKDF-SHA256)."""
     from cryptography.hazmat.primitives.hashes import SHA256

@@ -92,6 +92,16 @@ def _table() -> dict[str, dict[str, tuple[str, str]]]:
     return table
 
 
+def older_names() -> dict[str, tuple[str, str]]:
+    """Return {our name: (module of compox 3.2, name there)} for what algorithms may import from either."""
+    found: dict[str, tuple[str, str]] = {}
+    for module, names in _table().items():
+        for old, (home, new) in names.items():
+            if not home.startswith("compox_core.engine"):
+                found.setdefault(new, (f"compox.{module}", old))
+    return found
+
+
 class LegacyFinder(MetaPathFinder):
     """Finds `<prefix>.compox…`, or `compox…` itself where the prefix is `compox`."""
 
