@@ -78,7 +78,13 @@ def train(
     """
     first, last = state.schedule
     if not (first < state.epoch < last and last - first == plan.epochs):
-        first, last = state.schedule = (state.epoch, state.epoch + plan.epochs)
+        state.schedule = (state.epoch, state.epoch + plan.epochs)
+    with threads(plan.num_threads):
+        yield from _epochs(state, pictures, plan, report)
+
+
+def _epochs(state: State, pictures: Sequence[Picture], plan: Plan, report: Callable[[float], None]) -> Iterator[Report]:
+    first, last = state.schedule
     device = next(state.network.parameters()).device
     judged = judged_crops(pictures, plan.crop_size, plan.seed)
     yield Report(state.epoch, None, *judge(state.network, *judged))
@@ -86,7 +92,7 @@ def train(
     places = Places(range(state.epoch, last), plan.steps_per_epoch, plan.batch_size)
     start = None if plan.worker_start == "default" else plan.worker_start
     done = 0
-    with threads(plan.num_threads), closing(batches(crops, places, plan.num_workers, start)) as steps:
+    with closing(batches(crops, places, plan.num_workers, start)) as steps:
         while state.epoch < last:
             total = 0.0
             for step in range(plan.steps_per_epoch):
