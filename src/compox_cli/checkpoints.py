@@ -40,7 +40,7 @@ def list_checkpoints(
         screen.answer({"checkpoints": [record.model_dump(mode="json") for record in found]})
     elif found:
         rows = [describe_training.checkpoint_row(record, names) for record in found]
-        screen.table(describe_training.CHECKPOINT_COLUMNS, rows, wrapping=2)
+        screen.table(describe_training.CHECKPOINT_COLUMNS, rows, wrapping=3)
     elif algorithm or training_id or tags:
         screen.note("No checkpoint matches: leave out a filter.")
     else:

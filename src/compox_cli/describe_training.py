@@ -9,17 +9,17 @@ from typing import Any
 from compox_cli.describe import count, size
 from compox_core.records import CheckpointRecord, MetricPoint, SampleRecord, TrainingRecord
 
-SAMPLE_COLUMNS = ("sample", "created (UTC)", "keys", "groups", "files", "tags")
+SAMPLE_COLUMNS = ("sample", "created", "groups", "files", "keys", "tags")
 GROUP_COLUMNS = ("group", "key", "file", "state")
-CHECKPOINT_COLUMNS = ("checkpoint", "created (UTC)", "algorithm", "size", "tags", "properties")
+CHECKPOINT_COLUMNS = ("checkpoint", "created", "size", "algorithm", "tags", "properties")
 ASSET_COLUMNS = ("asset", "size", "sha256")
 
 
 def sample_row(sample: SampleRecord) -> tuple[str, ...]:
     """Return a sample as a row of `SAMPLE_COLUMNS`."""
     numbers = (str(len(sample.files)), str(len(sample.file_ids)))
-    time = f"{sample.time_created:%Y-%m-%d %H:%M}"
-    return (sample.sample_id, time, ", ".join(sample.keys), *numbers, ", ".join(sample.tags))
+    words = (", ".join(sample.keys), ", ".join(sample.tags))
+    return (sample.sample_id, f"{sample.time_created:%Y-%m-%d}", *numbers, *words)
 
 
 def sample_facts(sample: SampleRecord, missing: Collection[str]) -> list[tuple[str, str]]:
@@ -53,9 +53,9 @@ def checkpoint_row(checkpoint: CheckpointRecord, algorithms: Mapping[str, str]) 
     """Return a checkpoint as a row of `CHECKPOINT_COLUMNS`; `algorithms` are names by id."""
     return (
         checkpoint.checkpoint_id,
-        f"{checkpoint.created_at:%Y-%m-%d %H:%M}",
-        _trained(checkpoint, algorithms),
+        f"{checkpoint.created_at:%Y-%m-%d}",
         size(checkpoint.size),
+        _trained(checkpoint, algorithms),
         ", ".join(checkpoint.tags),
         _properties(checkpoint.properties),
     )

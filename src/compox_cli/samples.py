@@ -101,7 +101,7 @@ def list_samples(tags: tuple[str, ...], without: tuple[str, ...], place: Place, 
         screen.answer({"samples": [sample.model_dump(mode="json") for sample in found]})
     elif found:
         rows = [describe_training.sample_row(sample) for sample in found]
-        screen.table(describe_training.SAMPLE_COLUMNS, rows, wrapping=1)
+        screen.table(describe_training.SAMPLE_COLUMNS, rows, wrapping=2)
     elif tags or without:
         screen.note("No sample matches: leave out a filter.")
     else:

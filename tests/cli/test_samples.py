@@ -52,8 +52,10 @@ def test_stored_files_are_named_by_their_ids(shell: Shell, learning: Path) -> No
     assert second["files"] == first["files"] and second["sample_id"] != first["sample_id"]
 
 
-def test_samples_are_listed_by_tags_and_shown(shell: Shell, learning: Path) -> None:
-    """With all tags that are asked for and none of the others; shown with each file, and whether it is gone."""
+def test_samples_are_listed_by_tags_and_shown(shell: Shell, learning: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all tags that are asked for and none of the others; shown with each file, and whether it is gone. In a
+    narrow terminal, too, the ids are whole."""
+    monkeypatch.setenv("COLUMNS", "80")
     store = ("--store", learning)
     a, b = (
         shell("samples", "create", "input=image.tif", "target=mask.tif", "-t", "x", "-t", tag, *store).stdout.strip()

@@ -88,8 +88,11 @@ def test_an_export_replaces_nothing_unasked(shell: Shell, learning: Path, home: 
         assert "Runner.py" in archive.namelist()
 
 
-def test_checkpoints_are_chosen_and_removed(shell: Shell, learning: Path, sample: str) -> None:
+def test_checkpoints_are_chosen_and_removed(
+    shell: Shell, learning: Path, sample: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By algorithm, training and tag in any case; a removed one is gone, one that is not there is told."""
+    monkeypatch.setenv("COLUMNS", "80")
     store = ("--store", learning)
     told = answer(shell("train", "learner", "--sample", sample, "-t", "A", "--json", *store))
     training, (first, second) = told["training"]["training_id"], (x["checkpoint_id"] for x in told["checkpoints"])
