@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
 from compox_core.errors import ConflictError, StorageError
 from compox_core.storage.atomic import publish_new, publish_over, sync_file, sync_folder
 from compox_core.storage.local_errors import reported
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 @contextmanager
@@ -30,15 +34,33 @@ def new_file(path: Path | str, size: int, *, replace: bool = False) -> Iterator[
     _check_room(target, size, replace)
     partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
     try:
-        with reported("write", str(target)):
-            with partial.open("xb") as file:
-                yield cast(BinaryIO, file)
-                file.flush()
+        with io.BufferedWriter(_Reported.create(partial, str(target))) as file:
+            yield cast(BinaryIO, file)
+            file.flush()
+            with reported("write", str(target)):
                 sync_file(file.fileno())
+        with reported("write", str(target)):
             _publish(partial, target, replace)
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+
+
+class _Reported(io.FileIO):
+    """A file whose errors are those of `where`."""
+
+    where: str
+
+    @classmethod
+    def create(cls, path: Path, where: str) -> Self:
+        with reported("write", where):
+            file = cls(path, "x")
+        file.where = where
+        return file
+
+    def write(self, data: Buffer, /) -> int:
+        with reported("write", self.where):
+            return super().write(data)
 
 
 def _check_room(target: Path, size: int, replace: bool) -> None:

@@ -193,8 +193,8 @@ class _Writing:
                     self._progress(self._done, self._total)
         if size != content.size or digest.hexdigest() != content.sha256:
             raise differs(
-                f"The content {content.sha256} of '{content.collection}' ({content.size} bytes) is not what is recorded "
-                "of it. The bundle was not built.",
+                f"The content {content.sha256} of '{content.collection}' ({content.size} bytes) is not what is "
+                "recorded of it. The bundle was not built.",
                 collection=content.collection,
                 sha256=content.sha256,
             )
