@@ -1,4 +1,4 @@
-"""What a bundle holds, whatever its format: algorithms with their versions and checkpoints, and the contents these name.
+"""What a bundle holds, whatever its format: algorithms with their versions and checkpoints, and their contents.
 
 The keys of modules and assets in a snapshot are the SHA-256 of their contents; where these lie in a store is that
 store's affair.
@@ -6,13 +6,14 @@ store's affair.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from compox_core.records import AlgorithmFlags, AlgorithmVersion, CheckpointRecord
+from compox_core.storage.collections import ASSETS, MODULES
 
 
 class Content(NamedTuple):
@@ -51,17 +52,20 @@ class Snapshot(BaseModel):
 
     def contents(self) -> list[Content]:
         """Return every content that the snapshot names, each once, modules first."""
-        from compox_core.storage.collections import ASSETS, MODULES
+        return contents_of(
+            [version for each in self.algorithms for version in each.versions],
+            [checkpoint for each in self.algorithms for checkpoint in each.checkpoints],
+        )
 
-        found: dict[Content, None] = {}
-        versions = [version for each in self.algorithms for version in each.versions]
-        for version in versions:
-            found[Content(MODULES, version.module.sha256, version.module.size)] = None
-        checkpoints = [checkpoint for each in self.algorithms for checkpoint in each.checkpoints]
-        for assets in (*(version.assets for version in versions), *(each.assets for each in checkpoints)):
-            for entry in assets.values():
-                found[Content(ASSETS, entry.sha256, entry.size)] = None
-        return list(found)
+
+def contents_of(versions: Iterable[AlgorithmVersion], checkpoints: Iterable[CheckpointRecord]) -> list[Content]:
+    """Return every content that versions and checkpoints of a snapshot name, each once, modules first."""
+    versions = list(versions)
+    found = {Content(MODULES, version.module.sha256, version.module.size): None for version in versions}
+    for assets in (*(version.assets for version in versions), *(each.assets for each in checkpoints)):
+        for entry in assets.values():
+            found[Content(ASSETS, entry.sha256, entry.size)] = None
+    return list(found)
 
 
 class BundleSource(Protocol):
