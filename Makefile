@@ -8,18 +8,25 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check lint docs bench clean
+# One version of PyTorch everywhere; the same as in pyproject.toml.
+TORCH = 'torch==2.13.0'
+
+.PHONY: help demo demo-train test check lint docs bench clean
 
 help:
-	@echo "make demo    denoise, segment and align real microscopy images, in process and over HTTP"
-	@echo "make test    run the tests"
-	@echo "make check   ruff, mypy --strict, the import layers, and the documentation with warnings as errors"
-	@echo "make docs    build the documentation to docs/_build/html"
-	@echo "make bench   measure speed and memory"
-	@echo "make clean   remove what these commands made, the environment .venv included"
+	@echo "make demo        denoise, segment and align real microscopy images, in process and over HTTP"
+	@echo "make demo-train  train a small network to denoise them, in a minute or two, and ship it (installs PyTorch)"
+	@echo "make test        run the tests"
+	@echo "make check       ruff, mypy --strict, the import layers, and the documentation with warnings as errors"
+	@echo "make docs        build the documentation to docs/_build/html"
+	@echo "make bench       measure speed and memory"
+	@echo "make clean       remove what these commands made, the environment .venv included"
 
 demo: $(VENV)/.demo-stamp
 	$(BIN)/python demo/run.py
+
+demo-train: $(VENV)/.train-stamp
+	$(BIN)/python demo/train.py
 
 test: $(VENV)/.test-stamp
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
@@ -51,6 +58,11 @@ $(BIN)/python:
 $(VENV)/.demo-stamp: $(BIN)/python pyproject.toml
 	@echo "Installing what the demo needs into $(VENV) (a minute or two, once) ..."
 	$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.train-stamp: $(BIN)/python pyproject.toml
+	@echo "Installing what the training demo needs into $(VENV), PyTorch too (some minutes, once) ..."
+	$(PIP) -e '.[demo]' $(TORCH)
 	@touch $@
 
 $(VENV)/.test-stamp: $(BIN)/python pyproject.toml

@@ -13,7 +13,6 @@ from demo.pictures import ACCENT, FAINT, GROUND, TEXT
 
 WIDTH, MARGIN, GAP = 11.2, 0.14, 0.1  # inches
 TITLE, NOTE = 0.44, 0.36  # heights of a line of text, in inches
-OTHER = "#f2a65a"
 
 
 def draw_curves(history: MetricHistory, path: Path) -> Path:
@@ -22,16 +21,17 @@ def draw_curves(history: MetricHistory, path: Path) -> Path:
     left, right = figure.subplots(1, 2)
     for name, colour, said in (("loss", FAINT, "what it learns from"), ("val_loss", ACCENT, "kept aside")):
         left.plot(history.steps(name), history.values(name), color=colour, lw=2, marker="o", ms=3.5, label=said)
-    left.set_yscale("log")
-    left.set_title("mean absolute error (range 1)")
+    left.set_ylim(bottom=0)
+    left.set_title("mean absolute error, of a range of 1")
     right.plot(history.steps("val_psnr"), history.values("val_psnr"), color=ACCENT, lw=2, marker="o", ms=3.5)
-    right.set_title("PSNR of what is kept aside (dB)")
+    right.set_title("PSNR of what is kept aside, dB")
     for axes in (left, right):
         axes.set_facecolor(GROUND)
         axes.set_xlabel("epoch", color=FAINT)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.title.set(color=TEXT, size=12)
-        axes.tick_params(colors=FAINT, which="both")
-        axes.grid(alpha=0.15, which="both")
+        axes.tick_params(colors=FAINT)
+        axes.grid(alpha=0.15)
         for spine in axes.spines.values():
             spine.set_visible(False)
     left.legend(frameon=False, labelcolor=TEXT)

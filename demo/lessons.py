@@ -58,8 +58,8 @@ def examination(quick: bool = False) -> dict[str, Pair]:
     field = slice(256, 320) if quick else slice(256, 512)
     eye = slice(440, 504) if quick else slice(440, 760)
     return {
-        "tissue, a new field of view": photographed(data.immunohistochemistry()[field, field], seed=1001),
-        "retina, another kind of picture": photographed(np.ascontiguousarray(data.retina()[eye, eye, 1]), seed=1002),
+        "tissue, a new field": photographed(data.immunohistochemistry()[field, field], seed=1001),
+        "retina, of another kind": photographed(np.ascontiguousarray(data.retina()[eye, eye, 1]), seed=1002),
     }
 
 

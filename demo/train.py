@@ -187,7 +187,7 @@ def conclude(console: Console, bad: list[str], shipped: bool, resumed: bool) -> 
 
 
 def _table(answers: dict[str, Answer]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, title="PSNR in dB on pictures never seen")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, title="PSNR in dB, pictures never seen")
     table.add_column("picture")
     for method in next(iter(answers.values())).results:
         table.add_column(method, justify="right")
@@ -196,7 +196,7 @@ def _table(answers: dict[str, Answer]) -> Table:
         best = max(figures, key=lambda method: figures[method])
         shown = [f"[green]{value:.2f}[/]" if method == best else f"{value:.2f}" for method, value in figures.items()]
         table.add_row(title, *shown)
-    table.caption = "The classic methods were tuned to each picture by its truth, the learned one to none."
+    table.caption = "Classic methods: tuned to each picture by its truth."
     return table
 
 
