@@ -11,6 +11,7 @@ import io
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,19 @@ def start_of(content: bytes) -> int:
     return 17 + 32 + 2 + content[50] * 49 + 32
 
 
-def by_hand(name: str, plain: Callable[[bytes], bytes], seal: Callable[..., bytes] = Sealing.seal) -> bytes:
+def by_hand(
+    name: str,
+    plain: Callable[[bytes], bytes],
+    seal: Callable[..., bytes] = Sealing.seal,
+    mac: bytes | None = None,
+) -> bytes:
     """Return a bundle whose plaintext is what `plain` makes of the header's digest: by somebody who has the key."""
     header, sealing = make_header([KEY], LOG2_CHUNK, bytes_of(name))
-    whole = plain(header.digest)
-    parts = [whole[at : at + CHUNK] for at in range(0, len(whole), CHUNK)]
+    if mac is not None:
+        header = replace(header, mac=mac)
+        sealing.bound = header.digest
+    content = plain(header.digest)
+    parts = [content[at : at + CHUNK] for at in range(0, len(content), CHUNK)]
     sealed = [seal(sealing, number, number == len(parts) - 1, part) for number, part in enumerate(parts)]
     return header.encode() + b"".join(sealed)
 
@@ -95,7 +104,7 @@ def with_lengths(total: int | None, manifest: int, blobs: int, signed: int) -> C
     """Return what makes a plaintext whose front says other numbers than are true."""
 
     def plain(digest: bytes) -> bytes:
-        right = front(digest) + b"".join(BLOBS)
+        right = whole(digest)
         numbers = FIXED.unpack(right[: FIXED.size])
         return FIXED.pack(numbers[0] if total is None else total, manifest, blobs, signed) + right[FIXED.size :]
 
@@ -118,6 +127,21 @@ def signature_of_another_file(digest: bytes) -> bytes:
 def never_last(sealing: Sealing, number: int, last: bool, part: bytes) -> bytes:
     """Seal as if another chunk followed."""
     return sealing.seal(number, False, part)
+
+
+def always_last(sealing: Sealing, number: int, last: bool, part: bytes) -> bytes:
+    """Seal as if no other chunk followed."""
+    return sealing.seal(number, True, part)
+
+
+def whole(digest: bytes) -> bytes:
+    """Return the plaintext of the usual contents."""
+    return front(digest) + b"".join(BLOBS)
+
+
+def small(digest: bytes) -> bytes:
+    """Return a plaintext that is less than a chunk."""
+    return encode_front(MANIFEST, Entries(b""), None, digest)
 
 
 def flipped(content: bytes, at: int) -> bytes:
@@ -170,6 +194,9 @@ def bad_headers(key: bytes, several: bytes) -> dict[str, tuple[bytes, str, dict[
         "unknown-slot": (put(key, 51, b"\x04"), "invalid_algorithm_bundle", {}),
         "scrypt-too-large": (put(passphrase, 52 + 16, b"\x28"), "invalid_algorithm_bundle", by_words),
         "scrypt-much-too-large": (put(passphrase, 52 + 16, b"\xff"), "invalid_algorithm_bundle", by_words),
+        "scrypt-n-is-1": (put(passphrase, 52 + 16, b"\0"), "invalid_algorithm_bundle", by_words),
+        "scrypt-r-too-small": (put(passphrase, 52 + 16, b"\x10\1"), "invalid_algorithm_bundle", by_words),
+        "scrypt-p-is-0": (put(passphrase, 52 + 18, b"\0"), "invalid_algorithm_bundle", by_words),
         "scrypt-p-too-large": (put(passphrase, 52 + 18, b"\x05"), "invalid_algorithm_bundle", by_words),
         "five-passphrases": (
             passphrase[:50] + b"\5" + passphrase[51:119] * 5 + passphrase[119:],
@@ -211,11 +238,10 @@ def bad_payloads(key: bytes) -> dict[str, tuple[bytes, str, dict[str, Any]]]:
             {},
         ),
         "payload-of-another-file": (header + other, "bundle_damaged", {}),
-        "last-chunk-not-last": (
-            by_hand("never last", lambda digest: front(digest) + b"".join(BLOBS), never_last),
-            "bundle_damaged",
-            {},
-        ),
+        "last-chunk-not-last": (by_hand("never last", whole, never_last), "bundle_damaged", {}),
+        "only-chunk-not-last": (by_hand("only chunk", small, never_last), "bundle_damaged", {}),
+        "first-chunk-last": (by_hand("always last", whole, always_last), "bundle_damaged", {}),
+        "mac-of-nobody": (by_hand("mac", whole, mac=bytes(32)), "bundle_damaged", {}),
     }
 
 
@@ -223,6 +249,7 @@ def bad_fronts() -> dict[str, tuple[bytes, str, dict[str, Any]]]:
     """Return files that somebody who has the key wrote wrongly, and the code of the error."""
     wrong, trusted = "invalid_bundle_manifest", {"trusted_signers": [SIGNING_KEY.signer.text()]}
     other = [*BLOBS[:2], BLOBS[2][::-1], *BLOBS[3:]]
+    nothing = Entries.of([(0, hashlib.sha256(b"something").digest())])
     signature = "invalid_bundle_signature"
     return {
         "front-too-short": (by_hand("front-too-short", lambda _: bytes(FIXED.size - 1)), "bundle_truncated", {}),
@@ -234,6 +261,11 @@ def bad_fronts() -> dict[str, tuple[bytes, str, dict[str, Any]]]:
         "sizes-do-not-add-up": (by_hand("sizes", entry_changed), wrong, {}),
         "blob-changed": (
             by_hand("blob-changed", lambda digest: front(digest) + b"".join(other)),
+            "bundle_checksum_mismatch",
+            {},
+        ),
+        "empty-blob-changed": (
+            by_hand("empty-blob-changed", lambda digest: encode_front(MANIFEST, nothing, None, digest)),
             "bundle_checksum_mismatch",
             {},
         ),

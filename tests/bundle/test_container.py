@@ -229,7 +229,14 @@ def test_the_version_is_told_by_the_first_bytes(tmp_path: Path) -> None:
         with pytest.raises(InvalidInputError) as caught:
             open_bundle(path, [KEY])
         assert caught.value.code == "unsupported_bundle_format"
-    for content in (b"", b"PK", b"compox-bundle/v2", b"compox-bundle/v-2\n", b"compox-bundle/v2\r\n"):
+    for content in (
+        b"",
+        b"PK",
+        b"compox-bundle/v2",
+        b"compox-bundle/v-2\n",
+        b"compox-bundle/v\n",
+        b"compox-bundle/v2\r\n",
+    ):
         path.write_bytes(content)
         with pytest.raises(InvalidInputError) as caught:
             bundle_version(path)

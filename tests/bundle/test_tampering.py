@@ -124,6 +124,20 @@ def test_chunks_of_two_files_with_one_key_do_not_mix(tmp_path: Path) -> None:
     assert given_out(tmp_path / "b", other[:HEADER] + PLAIN[HEADER:]) == ("bundle_damaged", [])
 
 
+def test_the_end_of_a_blob_that_was_written_wrongly_is_not_given_out(tmp_path: Path) -> None:
+    """Who reads as many bytes as the blob has is told as well as who reads on to its end."""
+    pieces = []
+    with open_bundle(VECTORS / "bad-blob-changed.bundle", [KEY]) as bundle:
+        blob = bundle.blob(2)
+        with pytest.raises(InvalidInputError) as caught:
+            pieces.extend(blob.pieces())
+        with pytest.raises(InvalidInputError):
+            bundle.blob(2).read(blob.size)
+    assert sum(len(piece) for piece in pieces) < blob.size
+    assert caught.value.code == "bundle_checksum_mismatch"
+    assert caught.value.details["blob"] == 2
+
+
 def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path: Path) -> None:
     """It was whole when it was opened; a blob whose rest has gone is not given out whole."""
     path = tmp_path / "b"

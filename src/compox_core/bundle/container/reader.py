@@ -236,9 +236,9 @@ def _read_front(source: SourceFile, sealing: Sealing) -> Front:
         raise truncated(source.size, sealing.start + FIXED.size + TAG_BYTES, "at least ")
     sealed = source.read(sealing.start, min(payload, sealing.sealed_bytes))
     alone = payload <= sealing.sealed_bytes
-    plain = sealing.open(0, alone, sealed)
-    # A file that was cut behind its first chunk, or that was one chunk and got longer, is to be told so.
-    plain = plain or sealing.open(0, not alone, sealed)
+    as_expected = sealing.open(0, alone, sealed)
+    # Only to tell that a file was cut behind its first chunk, or that it was one chunk and got longer.
+    plain = as_expected or sealing.open(0, not alone, sealed)
     if plain is None:
         raise damaged("its first chunk", sealing.start)
     lengths = Lengths.decode(plain[: FIXED.size])
@@ -247,7 +247,7 @@ def _read_front(source: SourceFile, sealing: Sealing) -> Front:
         raise truncated(source.size, expected)
     if source.size > expected:
         raise too_long(source.size, expected)
-    if (sealing.chunks(lengths.plain_bytes) == 1) != alone:
+    if as_expected is None:
         raise damaged("its first chunk", sealing.start)
     take = _plaintext(source, sealing, lengths.plain_bytes, plain)
     return read_front(take, lengths, take(FIXED.size), sealing.bound)

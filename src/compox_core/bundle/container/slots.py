@@ -55,10 +55,8 @@ def check_slots(slots: Sequence[Slot]) -> None:
         raise malformed(f"it has {len(passphrases)} slots for passphrases; {MAX_PASSPHRASES} are allowed")
     for slot in passphrases:
         _, log2_n, r, p = _SCRYPT.unpack(slot.public)
-        # The exponent first: 2 to the 255th is nothing to compute with. N < 2^(16 r) is scrypt's own rule.
-        if not (
-            0 < log2_n <= 24 and log2_n < 16 * r and 0 < p <= MAX_SCRYPT_P and 128 * r << log2_n <= MAX_SCRYPT_BYTES
-        ):
+        # 1 < N < 2^(16 r) is scrypt's own rule.
+        if not (0 < log2_n < 16 * r and 0 < p <= MAX_SCRYPT_P and 128 * r << log2_n <= MAX_SCRYPT_BYTES):
             raise malformed(
                 f"a passphrase is to be tried with scrypt's N = 2^{log2_n}, r = {r}, p = {p}; at most "
                 f"{MAX_SCRYPT_BYTES >> 20} MiB and p = {MAX_SCRYPT_P} are allowed"
