@@ -27,8 +27,6 @@ HEAD = "| key | type | default | |\n|---|---|---|---|\n"
 
 WITHOUT_EFFECT = {
     "config",
-    "storage.builtin_storage_bundle_path",
-    "storage.builtin_storage_bundle_key",
     *("gui.algorithm_add_remove_in_menus", "gui.use_systray", "gui.icon_path"),
 }
 

@@ -22,6 +22,13 @@ def _device(name: str) -> str:
     return name
 
 
+def _signer(text: str) -> str:
+    text = text.strip()
+    if not re.fullmatch(r"compox-signer-[A-Za-z0-9_-]{48}", text):
+        raise ValueError("is no signer, which is 'compox-signer-' and 48 characters of A-Z, a-z, 0-9, - and _")
+    return text
+
+
 Port = Annotated[int, Field(ge=0, le=65535), BeforeValidator(_no_bool)]
 FixedPort = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_no_bool)]
 Days = Annotated[int, Field(ge=1, le=36_500), BeforeValidator(_no_bool)]
@@ -29,6 +36,7 @@ Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 Seconds = Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
 Workers = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_no_bool)]
 WorkerDevice = Annotated[str, AfterValidator(_device)]
+Signer = Annotated[str, AfterValidator(_signer)]
 Amount = Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_bool)]
 Interval = Annotated[float, Field(gt=0, le=30 * 24 * 3600, allow_inf_nan=False), BeforeValidator(_no_bool)]
 
