@@ -213,6 +213,21 @@ def test_the_folder_goes_on_every_way_out(base: Path, problem: type[BaseExceptio
     assert list(base.iterdir()) == []
 
 
+@posix
+def test_a_fork_does_not_take_the_folder_along(base: Path) -> None:
+    """Its end, in whatever way, is not that of the training."""
+    with TempStore(base_dir=base) as temp:
+        paths = temp.save("a", [values()], PairSchema)
+        child = os.fork()
+        if child == 0:
+            try:
+                temp.cleanup()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert len(temp.load(paths)) == 1
+
+
 def test_a_store_that_is_used_after_its_end_begins_anew(base: Path) -> None:
     """And is cleared once more; to clear what is clear does nothing."""
     temp = TempStore(base_dir=base)

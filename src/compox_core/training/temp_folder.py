@@ -36,6 +36,7 @@ class TempFolder:
         with reported("write", str(base)):
             base.mkdir(parents=True, exist_ok=True)
             self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=base)).resolve()
+            self._pid = os.getpid()
             self._lock: int | None = None
             try:
                 self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -47,7 +48,9 @@ class TempFolder:
                 raise
 
     def remove(self) -> None:
-        """Remove it with all that is in it; what cannot be removed stays."""
+        """Remove it with all that is in it; what cannot be removed stays. A fork of the process removes nothing."""
+        if self._pid != os.getpid():
+            return
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)
