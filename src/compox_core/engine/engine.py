@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from compox_core.algorithms.registry import Deployment, Registry
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks, run_benchmark
+from compox_core.engine.bundles import Bundles
 from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
 from compox_core.engine.executions import Executions
@@ -228,6 +229,11 @@ class Engine(Host):
     def checkpoints(self) -> Checkpoints:
         """What trainings have saved."""
         return self._open_parts.checkpoints
+
+    @property
+    def bundles(self) -> Bundles:
+        """Algorithms in encrypted files, to be shipped."""
+        return self._open_parts.bundles
 
     # -- what it does -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from functools import partial
 from compox_core.algorithms.registry import Registry
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks
+from compox_core.engine.bundles import Bundles
 from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
 from compox_core.engine.executions import Executions
@@ -63,6 +64,7 @@ class Parts:
     trainings: Trainings
     samples: Samples
     checkpoints: Checkpoints
+    bundles: Bundles
     retention: Retention
     links: Links
 
@@ -128,6 +130,7 @@ def wire(
         trainings=Trainings(desk),
         samples=Samples(bench.samples, bench.files),
         checkpoints=Checkpoints(bench.checkpoints, registry),
+        bundles=Bundles(store, registry),
         retention=retention,
         links=Links(bench.files, store, settings),
     )
