@@ -93,6 +93,7 @@ def create_app(engine: Engine) -> Litestar:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         await service.threads.run(engine.open)
+        await service.threads.run(engine.builtin_bundle.begin)
         try:
             yield
         finally:

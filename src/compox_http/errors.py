@@ -1,8 +1,8 @@
 """What an error is on the wire: one table from classes and codes to statuses, and the way back for the client.
 
 Bodies are objects with `detail`, `code`, `retryable` and, below status 500 and where there are any, `details`. From
-status 500 on the message and the details stay in the server's log. A request that cannot be understood has a list in
-`detail`, one entry a problem.
+status 500 on the message and the details stay in the server's log, but for what says nothing of its machine. A request
+that cannot be understood has a list in `detail`, one entry a problem.
 """
 
 from __future__ import annotations
@@ -45,7 +45,11 @@ _STATUS_OF_CODE = {
     "submit_conflict": 409,
     "upload_too_large": 413,
     "not_ready": 503,
+    "bundle_importing": 503,
+    "bundle_import_failed": 503,
 }
+_OPEN_CODES = ("bundle_importing", "bundle_import_failed")
+"""What whoever watches over a server must know, and says nothing of its machine."""
 _STATUS_OF_CLASS: tuple[tuple[type[CompoxError], int], ...] = (
     (NotFoundError, 404),
     (ConflictError, 400),
@@ -69,8 +73,8 @@ def status_of(error: CompoxError) -> int:
 
 
 def body_of(error: CompoxError) -> dict[str, Any]:
-    """Return the body that tells a client of `error`; from status 500 on it holds no message and no details."""
-    if status_of(error) >= 500:
+    """Return the body that tells a client of `error`; from status 500 on it rarely holds a message and details."""
+    if status_of(error) >= 500 and error.code not in _OPEN_CODES:
         return internal_body(error.code, error.retryable)
     body: dict[str, Any] = {"detail": error.message, "code": error.code, "retryable": error.retryable}
     if error.details:

@@ -60,6 +60,8 @@ def _serve(
     engine = Engine(settings, resume=True)
     with bind(host, port) as listener, engine:
         url = url_of(listener, secure=tls is not None)
+        if settings.storage.builtin_storage_bundle_required:
+            engine.builtin_bundle.finish()
         line = f"Serving {engine.store.url} at {url} (Ctrl+C ends it)"
         run(create_app(engine), listener, lambda: announce(line), tls)
 

@@ -34,8 +34,8 @@ class Service:
 
     @cached_property
     def readiness(self) -> Readiness:
-        """Whether the store answers."""
-        return Readiness(self.engine.ping, self.threads)
+        """Whether the store answers, and the algorithms that come with this server are in it."""
+        return Readiness(self.engine.ping, lambda: self.engine.builtin_bundle.check(), self.threads)
 
     @classmethod
     def of(cls, request: Request[Any, Any, Any]) -> Service:

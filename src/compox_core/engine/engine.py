@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from compox_core.algorithms.registry import Deployment, Registry
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks, run_benchmark
+from compox_core.engine.builtin_bundle import BuiltinBundle
 from compox_core.engine.bundles import Bundles
 from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
@@ -234,6 +235,11 @@ class Engine(Host):
     def bundles(self) -> Bundles:
         """Algorithms in encrypted files, to be shipped."""
         return self._open_parts.bundles
+
+    @property
+    def builtin_bundle(self) -> BuiltinBundle:
+        """The bundle that the settings name, which a server imports when it starts."""
+        return self._open_parts.builtin_bundle
 
     # -- what it does -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from functools import partial
 from compox_core.algorithms.registry import Registry
 from compox_core.engine.algorithms import Algorithms
 from compox_core.engine.benchmarks import Benchmarks
+from compox_core.engine.builtin_bundle import BuiltinBundle, trusted_signers
 from compox_core.engine.bundles import Bundles
 from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
@@ -65,6 +66,7 @@ class Parts:
     samples: Samples
     checkpoints: Checkpoints
     bundles: Bundles
+    builtin_bundle: BuiltinBundle
     retention: Retention
     links: Links
 
@@ -130,7 +132,8 @@ def wire(
         trainings=Trainings(desk),
         samples=Samples(bench.samples, bench.files),
         checkpoints=Checkpoints(bench.checkpoints, registry),
-        bundles=Bundles(store, registry),
+        bundles=Bundles(store, registry, trusted_signers(settings)),
+        builtin_bundle=BuiltinBundle(settings, store, presence),
         retention=retention,
         links=Links(bench.files, store, settings),
     )
@@ -201,6 +204,7 @@ def _no_such_executor(name: str, message: str) -> SettingsError:
 def wind_down(parts: Parts, wait: bool) -> None:
     """End what runs, and record how what is left behind ended."""
     desk = parts.desk
+    parts.builtin_bundle.close()
     desk.upkeep.close()
     if not wait:
         desk.live.stop_all()
