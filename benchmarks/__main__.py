@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("core", "jobs", "training", "celery", "http", "crowd")
+BENCHMARKS = ("core", "jobs", "training", "celery", "http", "crowd", "bundle")
 
 
 def main() -> int:

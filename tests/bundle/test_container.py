@@ -141,7 +141,7 @@ def test_a_reader_that_was_closed_gives_nothing_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("signing_key", [None, SIGNING_KEY], ids=["plain", "signed"])
-@pytest.mark.parametrize("sizes", [[], [0], [5, 70_000], [(1 << 20) * 2], [(1 << 20) - 17 - 40 - 2 - 96]])
+@pytest.mark.parametrize("sizes", [[], [0], [5, 70_000], [(1 << 20) * 2], [(1 << 18) - 17 - 40 - 2 - 96]])
 def test_the_size_of_a_bundle_is_known_before(tmp_path: Path, sizes: list[int], signing_key: SigningKey | None) -> None:
     """Room can be asked for, and progress be told in parts of the whole."""
     blobs = [BlobSource.of_bytes(bytes(size)) for size in sizes]

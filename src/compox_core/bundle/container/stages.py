@@ -15,7 +15,7 @@ from compox_core.errors import StateError
 
 T = TypeVar("T")
 
-DEPTH = 3
+DEPTH = 6
 """How many items a stage is ahead of the next."""
 
 

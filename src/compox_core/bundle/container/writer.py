@@ -26,7 +26,7 @@ from compox_core.storage.local_errors import reported
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes in all."""
 
-LOG2_CHUNK = 20
+LOG2_CHUNK = 18
 
 
 class Sink(Protocol):
