@@ -134,7 +134,7 @@ class TrainingContract:
         until(lambda: handle.record.state == {"total": 5.0, "from": 10}, "its state was seen")
         until(lambda: len(handle.metrics()) >= 3, "its metrics were seen")
         until(lambda: len(handle.checkpoints) == 1, "its checkpoint was seen")
-        assert handle.progress == 0.5
+        until(lambda: handle.progress == 0.5, "its progress was seen")
         handle.stop()
         record = handle.wait(DEADLINE)
         assert (record.status, record.stopped_by) == (TaskStatus.STOPPED, rung), record.log

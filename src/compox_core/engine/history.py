@@ -109,8 +109,9 @@ def csv_of(read: Callable[[int, int], tuple[list[MetricPoint], int]]) -> Iterato
     """
     names: dict[str, None] = {}
     end = 0
-    for points, end in _pieces(read):
+    for points, mark in _pieces(read):
         names.update(dict.fromkeys(name for point in points for name in point.values))
+        end = mark
     return csv_lines((point for points, _ in _pieces(read, end) for point in points), list(names))
 
 
