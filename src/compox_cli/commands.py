@@ -9,6 +9,7 @@ import click
 
 from compox_cli import describe
 from compox_cli.asking import be_sure
+from compox_cli.bundle import bundle
 from compox_cli.checkpoints import checkpoints
 from compox_cli.debug_train import debug_train
 from compox_cli.export import export
@@ -223,5 +224,5 @@ def debug_run(
 
 
 debug.add_command(debug_train)
-for command in (samples, train, checkpoints, export, worker, gc):
+for command in (samples, train, checkpoints, export, bundle, worker, gc):
     compox_cli.add_command(command)
