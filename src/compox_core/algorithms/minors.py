@@ -114,10 +114,10 @@ class Minors:
         for _ in range(_ATTEMPTS):
             living = self._catalogue.readable_versions(shelf, shelf.living)
             done = len(shelf.living)
-            if len(living) != done or not _are_first(living, drafts):
+            if len(living) != done or not _go_together(living, drafts):
                 _, version, created = self.add(shelf, drafts[-1])
                 return [*added, version] if created else added
-            if done == len(drafts):
+            if done >= len(drafts):  # more of them are of somebody who came when all of these were there
                 return added
             draft = drafts[done]
             version = draft.model_copy(update={"minor": self._next_minor(shelf, draft.minor, gaps=True)})
@@ -174,9 +174,9 @@ def _hashes(version: AlgorithmVersion) -> dict[str, str]:
     return {path: asset.sha256 for path, asset in version.assets.items()}
 
 
-def _are_first(living: Sequence[AlgorithmVersion], drafts: Sequence[AlgorithmVersion]) -> bool:
-    pairs = zip(living, drafts, strict=False)
-    return len(living) <= len(drafts) and all(is_identical(one, other) for one, other in pairs)
+def _go_together(living: Sequence[AlgorithmVersion], drafts: Sequence[AlgorithmVersion]) -> bool:
+    """Say whether the shorter of the two is how the longer begins."""
+    return all(is_identical(one, other) for one, other in zip(living, drafts, strict=False))
 
 
 def _overtaken(draft: AlgorithmVersion) -> StorageError:

@@ -129,8 +129,8 @@ class _Import:
         if plan.minors or plan.flags or plan.checkpoints:
             with self._target.changes.announced():
                 done = self._publish_records(bundled, plan)
-        elif plan.resumed:
-            self._target.end(plan.algorithm_id)
+        if plan.resumed and not plan.minors:
+            self._target.end(plan.algorithm_id)  # whoever began had brought all of them
         if plan.alias and not self._target.aliases.create(plan.bundled_id, plan.algorithm_id):
             self._target.aliases.replace(plan.bundled_id, plan.algorithm_id)  # what it meant is gone
         return done
