@@ -39,9 +39,13 @@ class Ancestor:
 
     def __call__(self, *words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
         """Run it with these words in a folder."""
+        return self.run("-c", START, *words, folder=folder)
+
+    def run(self, *words: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+        """Run its Python with these words in a folder."""
         environment = {**os.environ, "NO_COLOR": "1", "TERM": "dumb", "PYTHONUTF8": "1"}
         return subprocess.run(
-            [self._python, "-c", START, *words],
+            [self._python, *words],
             capture_output=True,
             text=True,
             encoding="utf-8",

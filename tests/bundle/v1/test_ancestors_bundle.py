@@ -19,7 +19,7 @@ from compox_core.bundle.v1.reader import V1Source, open_v1, outline_v1
 from compox_core.data import read_hdf5
 from compox_core.errors import InvalidInputError
 from compox_core.records import TaskStatus
-from tests.bundle.v1.installing import install
+from tests.bundle.shipping import ship
 
 INTEROP = Path(__file__).parents[2] / "artefacts" / "interop"
 BUNDLE = INTEROP / "bundles" / "v1.zip"
@@ -111,7 +111,7 @@ def test_its_algorithms_run(bundle: V1Source, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("COMPOX_MODULE_CACHE", str(tmp_path / "modules"))
     inputs = [INTEROP / "data" / f"input_image_{number}.h5" for number in range(3)]
     with cx.Engine(tmp_path / "store", executor="inline") as engine:
-        install(engine.store, bundle)
+        ship(bundle, engine.store)
         for name in ("box_mean", "two_regions", "level_cut", "level_cut_checkpoint"):
             record = json.loads((INTEROP / "records" / f"execution_{name}.json").read_text("utf-8"))
             algorithm, parameters = name.removesuffix("_checkpoint"), record["additional_parameters"]

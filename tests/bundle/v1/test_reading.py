@@ -19,7 +19,7 @@ from compox_core.bundle.v1.modules import module_id_of, their_id_of
 from compox_core.bundle.v1.reader import open_v1, outline_v1
 from compox_core.bundle.v1.records import parse_algorithm, parse_checkpoint
 from compox_core.records import ModuleEntry
-from tests.bundle.v1.installing import install
+from tests.bundle.shipping import ship
 from tests.bundle.v1.making import ALGORITHMS, ID, KEY, MODULE, MODULES, checkpoint, made, record, zipped
 
 OTHER = "92c1e95e-e53f-11f1-b09e-02fc00000001"
@@ -158,7 +158,7 @@ def test_relative_imports_and_old_names_work(tmp_path: Path, monkeypatch: pytest
     bundle.objects[MODULES, MODULE] = zipped(files)
     with cx.Engine("memory://", executor="inline") as engine:
         with open_v1(bundle.write(tmp_path / "bundle.zip"), KEY) as opened:
-            install(engine.store, opened)
+            ship(opened, engine.store)
         assert engine.run("cut", np.ones((2, 2), np.float32), progress=False).tolist() == [[2.0, 2.0]] * 2
 
 

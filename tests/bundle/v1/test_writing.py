@@ -7,11 +7,12 @@ import hashlib
 import hmac
 import io
 import json
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -250,6 +251,37 @@ def test_a_full_disk_is_told(late: bool, small_disk: SmallDisk) -> None:
         create_v1(small_disk.path / "bundle.zip", bundle, filling, KEY)
     assert caught.value.code == "disk_full" and caught.value.retryable
     assert list(small_disk.path.iterdir()) == [small_disk.filler]
+
+
+class Endless(io.RawIOBase):
+    """So many bytes, made as they are read."""
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def read(self, size: int = -1, /) -> bytes:
+        taken = self._left if size < 0 else min(size, self._left)
+        self._left -= taken
+        return bytes(taken)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_an_asset(tmp_path: Path) -> None:
+    """Built, opened and read with a few mebibytes, whatever an asset has."""
+    size, digest = 64 * MIB, hashlib.sha256(bytes(64 * MIB)).hexdigest()
+    large = AssetEntry(sha256=digest, key=digest, size=size)
+    bundle = snapshot(version().model_copy(update={"assets": {"files/large.bin": large}}))
+    tracemalloc.start()
+    try:
+        create_v1(
+            tmp_path / "bundle.zip", bundle,
+            lambda content: cast(BinaryIO, Endless(size)) if content.collection == ASSETS else io.BytesIO(CODE), KEY,
+        )  # fmt: skip
+        with open_v1(tmp_path / "bundle.zip", KEY) as opened:
+            opened.verify()
+        assert tracemalloc.get_traced_memory()[1] < 16 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 names = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), max_size=8)
