@@ -30,6 +30,8 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """The others inflate without bounds."""
 
 _SIGNATURE_BYTES = 1024
+_TAIL_BYTES = 1 << 17
+"""More than the end of a zip with the longest comment, which is all that `zipfile` reads up to the file's end."""
 
 
 class V1File:
@@ -120,7 +122,7 @@ class _Guarded(io.FileIO):
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MOST_READ:
             raise zipfile.BadZipFile(f"it claims a directory of {size} bytes")
-        return super().read(MOST_READ if size is None or size < 0 else size)
+        return super().read(_TAIL_BYTES if size is None or size < 0 else size)
 
 
 def open_zip(path: Path) -> zipfile.ZipFile:
