@@ -72,10 +72,7 @@ class Keys:
 
         found: list[Parsed | Passphrase] = [_named(f"'{path}'", parse, read_key_file(path)) for path in self.files]
         if self.text is not None:
-            screen.warn(
-                "A key on the command line can be read by everybody on this machine, and stays in the history of the "
-                f"shell: take --key-file or {KEY_VARIABLE}."
-            )
+            warn_of_key(screen, f"take --key-file or {KEY_VARIABLE}")
             found.append(_named("--key", parse, self.text))
         if self.passphrase:
             found.append(_passphrase(twice=asks))
@@ -144,6 +141,14 @@ def trust_option(command: Command) -> Command:
         "--trust", "trusted", multiple=True, metavar="SIGNER", callback=parse,
         help="Refuse the bundle unless this signer (compox-signer-…) signed it; repeat it for several.",
     )(command)  # fmt: skip
+
+
+def warn_of_key(screen: Screen, instead: str) -> None:
+    """Tell somebody who gave a key on the command line what comes of that."""
+    screen.warn(
+        "A key on the command line can be read by everybody on this machine, and stays in the history of the shell: "
+        f"{instead}."
+    )
 
 
 def signing_key(path: Path | None) -> SigningKey | None:

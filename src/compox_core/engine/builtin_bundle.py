@@ -62,7 +62,7 @@ class BuiltinBundle:
         with self._lock:
             if path is None or self._thread is not None or self._stopped.is_set():
                 return
-            bundle = StartBundle(path, _unlocks(self._settings), trusted_signers(self._settings))
+            bundle = StartBundle(path, settings_unlocks(self._settings), trusted_signers(self._settings))
             self._thread = threading.Thread(target=self._run, args=(bundle,), name="compox-bundle", daemon=True)
             self._thread.start()
 
@@ -153,7 +153,8 @@ def trusted_signers(settings: Settings) -> list[Signer] | None:
         raise _unusable("storage.trusted_signers", error) from error
 
 
-def _unlocks(settings: Settings) -> list[Unlock]:
+def settings_unlocks(settings: Settings) -> list[Unlock]:
+    """Return what opens the bundle that the settings name; nothing where they say nothing. Raises SettingsError."""
     storage = settings.storage
     found: list[Unlock] = []
     try:
