@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import secrets
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, Self
@@ -19,9 +17,8 @@ from compox_core.bundle.container.slots import Randomness
 from compox_core.bundle.container.stages import Stages
 from compox_core.bundle.container.stream import file_bytes
 from compox_core.bundle.keys import Lock, SigningKey
-from compox_core.errors import CompoxError, ConflictError, StorageError
-from compox_core.storage.atomic import publish_new, publish_over, sync_file, sync_folder
-from compox_core.storage.local_errors import reported
+from compox_core.bundle.new_file import new_file
+from compox_core.errors import CompoxError
 
 Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes in all."""
@@ -75,19 +72,9 @@ def create_bundle(
         ConflictError: `bundle_exists`.
         StorageError: `disk_full`, before a byte is written where that can be told; `storage_…`.
     """
-    target = Path(path).expanduser().absolute()
-    _check_room(target, bundle_bytes(manifest, blobs, locks, signed=signing_key is not None), replace)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}.partial")
-    try:
-        with _Partial(partial, str(target)) as sink:
-            written = write_bundle(sink, manifest, blobs, locks, signing_key=signing_key, progress=progress)
-            sink.sync()
-        with reported("write", str(target)):
-            _publish(partial, target, replace)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-    return written
+    size = bundle_bytes(manifest, blobs, locks, signed=signing_key is not None)
+    with new_file(path, size, replace=replace) as sink:
+        return write_bundle(sink, manifest, blobs, locks, signing_key=signing_key, progress=progress)
 
 
 def write_bundle(
@@ -210,65 +197,3 @@ def _write_all(sink: Sink, data: bytes) -> int:
         written = sink.write(rest)
         rest = rest[len(rest) if written is None else written :]
     return len(data)
-
-
-class _Partial:
-    """A file that is being written; the system's errors are reported as of `where`."""
-
-    def __init__(self, path: Path, where: str) -> None:
-        self._path = path
-        self._where = where
-
-    def __enter__(self) -> Self:
-        with reported("write", self._where):
-            self._file = self._path.open("xb", buffering=0)  # what is written is as large as a chunk
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with reported("write", self._where):
-            self._file.close()
-
-    def write(self, data: bytes | memoryview) -> int | None:
-        with reported("write", self._where):
-            return self._file.write(data)
-
-    def sync(self) -> None:
-        with reported("write", self._where):
-            sync_file(self._file.fileno())
-
-
-def _check_room(target: Path, size: int, replace: bool) -> None:
-    with reported("write", str(target)):
-        if target.exists() and not replace:
-            raise _exists(target)
-        free = shutil.disk_usage(target.parent).free
-    if free < size:
-        raise StorageError(
-            f"Cannot write {target}: the bundle will have {size} bytes and {free} are free. Free some space.",
-            code="disk_full",
-            details={"where": str(target), "needed": size, "free": free},
-            retryable=True,
-        )
-
-
-def _publish(partial: Path, target: Path, replace: bool) -> None:
-    try:
-        if replace:
-            publish_over(partial, target)
-        else:
-            publish_new(partial, target)
-    except FileExistsError:
-        raise _exists(target) from None
-    except OSError:
-        if replace or target.exists():
-            raise
-        publish_over(partial, target)  # a memory stick's filesystem has no second names, by which the other way goes
-    sync_folder(target.parent)
-
-
-def _exists(target: Path) -> ConflictError:
-    return ConflictError(
-        f"{target} exists already. Choose another name, or have it replaced.",
-        code="bundle_exists",
-        details={"path": str(target)},
-    )
