@@ -24,7 +24,7 @@ from compox_core.bundle.keys import Signer, Unlock
 from compox_core.bundle.opening import open_bundle
 from compox_core.bundle.planning import plan_import
 from compox_core.bundle.state import MigrationState, import_state, save_state
-from compox_core.errors import ConflictError, NotFoundError, StorageError
+from compox_core.errors import CompoxError, ConflictError, NotFoundError, StorageError
 from compox_core.holder import Holder, unknown_process
 from compox_core.storage.collections import SYSTEM
 from compox_core.storage.local_errors import reported
@@ -120,7 +120,8 @@ def _import(
 
 
 def _settle(store: ObjectStore, state: MigrationState, error: Exception) -> MigrationState:
-    logger.error("The bundle of this server was not imported: %s", error, exc_info=error)
+    defect = None if isinstance(error, CompoxError) else error
+    logger.error("The bundle of this server was not imported: %s", error, exc_info=defect)
     try:
         save_state(store, state)
     except StorageError as problem:

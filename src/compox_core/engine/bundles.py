@@ -221,8 +221,8 @@ def _write_v1(
     replace: bool,
     progress: Progress | None,
 ) -> None:
-    key = locks[0]
-    if len(locks) > 1 or not isinstance(key, BundleKey) or signing_key is not None:
+    key = locks[0] if len(locks) == 1 else None
+    if not isinstance(key, BundleKey) or signing_key is not None:
         raise InvalidInputError(
             "A bundle of format 1 is built for one key, and is not signed: give one key of 43 characters, or build it "
             "in format 2.",
