@@ -14,11 +14,12 @@ import pytest
 
 import compox_core as cx
 from compox_core.bundle.keys import BundleKey
-from compox_core.bundle.pythons import check_python
+from compox_core.bundle.planning import plan_import
 from compox_core.bundle.v1.reader import V1Source, open_v1, outline_v1
 from compox_core.data import read_hdf5
 from compox_core.errors import InvalidInputError
 from compox_core.records import TaskStatus
+from compox_core.storage.memory import MemoryStore
 from tests.bundle.shipping import ship
 
 INTEROP = Path(__file__).parents[2] / "artefacts" / "interop"
@@ -96,12 +97,12 @@ def test_compiled_code_of_another_python_is_named(bundle: V1Source) -> None:
         changed = level.model_copy(update={"versions": [version]})
         snapshot = bundle.snapshot.model_copy(update={"algorithms": [changed]})
         if not refused:
-            check_python(snapshot)
+            assert plan_import(snapshot, MemoryStore()).changes
             continue
         with pytest.raises(
-            InvalidInputError, match=rf"level_cut 2\.3 for Python 3\.99.* this is Python {here}"
+            InvalidInputError, match=rf"level_cut 2\.3 is compiled for Python 3\.99, and this is Python {here}"
         ) as caught:
-            check_python(snapshot)
+            plan_import(snapshot, MemoryStore())
         assert caught.value.code == "python_version_mismatch"
 
 
