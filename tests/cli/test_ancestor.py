@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
 import yaml
 
+from compox_core.bundle.keys import BundleKey
+from compox_core.engine import Engine
 from compox_core.settings import load_settings
 from tests.cli.conftest import Shell
 from tests.cli.terminal import in_terminal
@@ -22,6 +27,7 @@ from tests.cli.terminal import in_terminal
 SCRIPTS = Path(sys.executable).parent
 COMPOX = SCRIPTS / ("compox.exe" if os.name == "nt" else "compox")
 TIMEOUT = 120
+BUNDLES = Path(__file__).parents[1] / "artefacts" / "interop" / "bundles"
 
 NAMES = [
     *("run", "spawn-worker", "deploy-algorithms", "deploy-local", "delete-algorithm", "export-algorithm"),
@@ -78,7 +84,8 @@ TABLE: dict[str, tuple[str, int, str]] = {
     "no folder of algorithms": ("deploy-algorithms", 1, "The folder of algorithms 'algorithms' cannot be read"),
     "a path that is not there": ("deploy-algorithms --path none", 2, "'none' does not exist"),
     "a bundle's store is not said": ("build-algorithm-bundle", 2, "--config"),
-    "a bundle without a key": ("inspect-algorithm-bundle --bundle-path b.zip", 2, "--key"),
+    "a bundle without a key": ("inspect-algorithm-bundle --bundle-path unknown.yaml", 2, "--key"),
+    "a bundle that is not there": ("inspect-algorithm-bundle --bundle-path b.zip --key k", 2, "'b.zip' does not exist"),
     "tests that are not there": ("test --test-path none --server-url http://x", 2, "'none' does not exist"),
     "tests without a configuration": ("test --test-path .", 2, "There is no file 'test_server.yaml'"),
     "documentation that was not built": ("serve-docs", 1, "`make docs`"),
@@ -116,21 +123,100 @@ def test_a_key_is_new_each_time(old_shell: Shell) -> None:
         assert len(base64.urlsafe_b64decode(f"{key}=")) == 32
 
 
+@pytest.fixture
+def config(store: Path, home: Path) -> Path:
+    """The configuration of a store with three algorithms."""
+    path = home / "compox.yaml"
+    path.write_text(f"storage: {{backend_settings: {{path: '{store}'}}}}\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def other(home: Path) -> Path:
+    """The configuration of another store, without any."""
+    path = home / "other.yaml"
+    path.write_text("storage: {backend_settings: {path: other}}\n", encoding="utf-8")
+    return path
+
+
+def test_a_bundle_is_built_inspected_and_imported(old_shell: Shell, config: Path, other: Path, home: Path) -> None:
+    """With a new key that is printed; the format is the ancestor's, and what came in runs as what was there."""
+    built = old_shell("build-algorithm-bundle", "--config", config)
+    found = re.fullmatch(r"New key: ([\w-]{43})\nBundle: compox_algorithm_bundle\.zip\nObjects: (\d+)\n", built.stdout)
+    assert built.exit_code == 0 and found, built.output
+    with zipfile.ZipFile(home / "compox_algorithm_bundle.zip") as archive:
+        assert {"manifest.json", "manifest.hmac"} <= set(archive.namelist())
+    key = ("--bundle-path", "compox_algorithm_bundle.zip", "--key", found[1])
+    told = json.loads(old_shell("inspect-algorithm-bundle", *key).stdout)
+    assert list(told) == KEYS and told["object_count"] == int(found[2])
+    assert told["object_counts_by_collection"]["algorithm-store"] == 3
+    done = old_shell("import-algorithm-bundle", "--config", other, *key)
+    assert done.exit_code == 0 and len(done.stdout.splitlines()) == 1 and "completed" in done.stdout
+    assert "history of the shell" in done.stderr and found[1] not in done.output
+    with Engine(home / "other") as engine:
+        assert [each.name for each in engine.algorithms.list()] == ["scaling", "shifting", "thresholding"]
+
+
+KEYS = [
+    *("bundle_path", "collections", "encryption", "format", "metadata", "object_count"),
+    "object_counts_by_collection",
+]
+
+
+def test_their_bundle_is_inspected_as_they_do(old_shell: Shell, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the letter, but for the path that was given; the key may come from the environment, without a warning."""
+    shutil.copy(BUNDLES / "v1.zip", home)
+    monkeypatch.setenv("COMPOX_BUNDLE_KEY", (BUNDLES / "v1.key").read_text("utf-8"))
+    done = old_shell("inspect-algorithm-bundle", "--bundle-path", "v1.zip")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.rstrip() == (BUNDLES / "v1.inspect.json").read_text("utf-8").rstrip()
+
+
+def test_our_format_by_their_names(old_shell: Shell, config: Path, other: Path, home: Path) -> None:
+    """`--format 2` writes it, and the other commands find out by themselves; the key of the settings opens it."""
+    key = BundleKey.generate().text()
+    options = ("--output", "a.cbx", "--key", key, "--format", "2")
+    built = old_shell("build-algorithm-bundle", "--config", config, *options)
+    assert built.exit_code == 0 and key not in built.output
+    assert (home / "a.cbx").read_bytes().startswith(b"compox-bundle/v2\n")
+    told = json.loads(old_shell("inspect-algorithm-bundle", "--bundle-path", "a.cbx", "--key", key).stdout)
+    assert list(told) == KEYS and f"Objects: {told['object_count']}\n" in built.stdout
+    (home / "site.key").write_text(key, encoding="utf-8")
+    other.write_text(
+        "storage:\n  backend_settings: {path: other}\n  builtin_storage_bundle_path: a.cbx\n"
+        "  builtin_storage_bundle_key: FILE:site.key\n",
+        encoding="utf-8",
+    )
+    for _ in range(2):
+        done = old_shell("import-algorithm-bundle", "--config", other)
+        assert done.exit_code == 0 and "completed" in done.stdout
+    with Engine(home / "other") as engine:
+        assert [each.minors for each in engine.algorithms.list()] == [[0], [0], [0]]
+
+
+def test_a_build_replaces_its_file(old_shell: Shell, config: Path, home: Path) -> None:
+    """As theirs does, but only with a whole one."""
+    (home / "a.zip").write_bytes(b"before")
+    short = old_shell("build-algorithm-bundle", "--config", config, "--output", "a.zip", "--key", "hush-hush")
+    assert short.exit_code == 1 and "hush" not in short.output and (home / "a.zip").read_bytes() == b"before"
+    assert old_shell("build-algorithm-bundle", "--config", config, "--output", "a.zip").exit_code == 0
+    assert zipfile.is_zipfile(home / "a.zip")
+
+
 @pytest.mark.parametrize(
-    "line",
+    ("line", "says"),
     [
-        "build-algorithm-bundle --config c.yaml --output b.zip --key hush-hush",
-        "inspect-algorithm-bundle --bundle-path b.zip --key hush-hush",
-        "import-algorithm-bundle --config c.yaml --bundle-path b.zip --key hush-hush",
+        ("import-algorithm-bundle --config {config}", "--bundle-path"),
+        ("import-algorithm-bundle --config {config} --bundle-path {bundle} --key {other}", "not opened"),
+        ("inspect-algorithm-bundle --bundle-path {bundle} --key {other}", "not opened"),
+        ("inspect-algorithm-bundle --bundle-path {config} --key {other}", "not a bundle"),
     ],
 )
-def test_bundles_are_honestly_not_there(old_shell: Shell, home: Path, line: str) -> None:
-    """The command fails with one sentence that says what to do, does nothing, and does not repeat the key."""
-    done = old_shell(*line.split())
-    assert (done.exit_code, done.stdout) == (1, "")
-    assert "cannot read or write bundles yet" in done.stderr and "export-algorithm" in done.stderr
-    assert "hush" not in done.stderr
-    assert list(home.iterdir()) == []
+def test_what_went_wrong_with_a_bundle_is_told(old_shell: Shell, config: Path, line: str, says: str) -> None:
+    """Exit code 1 and nothing on stdout, where theirs says that it is done or shows a traceback."""
+    other = BundleKey.generate().text()
+    done = old_shell(*line.format(config=config, bundle=BUNDLES / "v1.zip", other=other).split())
+    assert (done.exit_code, done.stdout) == (1, "") and says in done.stderr, done.output
 
 
 # -- generate-config ------------------------------------------------------------------------------------------------
