@@ -83,7 +83,7 @@ def import_at_start(
     while True:
         state = import_state(store)
         if state.has(sha256):
-            return state
+            return state.found()
         if waited is not None and (state.last_import_status, state.importer) == ("FAILED", waited.incarnation):
             return state
         other = claims.take(watch)
@@ -105,7 +105,7 @@ def _import(
 ) -> MigrationState:
     state = import_state(store)
     if state.has(sha256):  # while the claim was taken
-        return state
+        return state.found()
     state = state.running(sha256, holder.incarnation)
     save_state(store, state)
     try:

@@ -53,6 +53,11 @@ class MigrationState(BaseModel):
         """Return whether the bundle with this hash has been imported as a whole, and no other one since."""
         return self.last_imported_bundle_sha256 == sha256
 
+    def found(self) -> MigrationState:
+        """Return the state for who finds the bundle imported, whatever became of other bundles since."""
+        nothing = dict.fromkeys(("reason", "error", "error_code", "retryable"))
+        return self.model_copy(update={"last_import_status": "COMPLETED", **nothing})
+
     def running(self, sha256: str, importer: str) -> MigrationState:
         """Return the state while a bundle is imported."""
         return MigrationState(
