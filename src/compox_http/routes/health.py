@@ -28,6 +28,6 @@ async def livez() -> Health:
     responses=refusals(503),
 )
 async def readyz(request: Request[Any, Any, Any]) -> Health:
-    """Answers when the store does, at most a second old; else 503, and the request may be repeated later."""
+    """Answers when the store does, at most a second old, and has the algorithms of the server's bundle; else 503."""
     await Service.of(request).readiness.check()
     return {"status": "ok"}
