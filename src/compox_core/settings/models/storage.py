@@ -104,17 +104,18 @@ class Storage(Section):
     stop_requests_expire_days: Days = 7
     """For how many days a request to stop is kept of which nobody took notice."""
     builtin_storage_bundle_path: str | None = None
-    """A bundle of algorithms that a server imports when it starts, once for each content of that file. It may begin with
-    a prefix."""
+    """A bundle of algorithms that a server imports when it starts, once for each content of that file. It may begin
+    with a prefix."""
     builtin_storage_bundle_key: SecretStr | None = None
     """The key of that bundle, or the identity that it was built for."""
     builtin_storage_bundle_passphrase: SecretStr | None = None
     """The passphrase of that bundle, where it was built with one."""
     builtin_storage_bundle_required: bool = False
-    """Whether a server whose bundle cannot be imported ends. Otherwise it goes on, and `/readyz` says why it cannot."""
+    """Whether a server whose bundle cannot be imported, or is not there, ends. Otherwise it goes on, and `/readyz` says
+    that a bundle could not be imported."""
     trusted_signers: list[Signer] = Field(default_factory=list)
-    """Whose bundles are accepted, as `compox-cli bundle key --signer` prints them: nothing is imported then that none of
-    them has signed, and none of version 1. An empty list asks for no signature."""
+    """Whose bundles are accepted, as `compox-cli bundle key --signer` prints them: nothing is imported then that none
+    of them has signed, and none of version 1. An empty list asks for no signature."""
     access_key_id: SecretStr | None = None
     """The name in which `minio` and `aws` are asked. Null leaves it to the environment, or to chance where MinIO is
     started."""
