@@ -84,7 +84,12 @@ def mappings(model: type[BaseModel], prefix: str = "") -> st.SearchStrategy[dict
         (must if field.is_required() or tag else may)[name] = values_of(field.annotation)
     if model is CeleryExecutor:
         must["broker_url"] = st.just("amqp://h")
-    for name in ("heartbeat_seconds", "lost_after_seconds", "max_log_bytes", "trusted_signers"):  # which have rules of their own
+    for name in (
+        "heartbeat_seconds",
+        "lost_after_seconds",
+        "max_log_bytes",
+        "trusted_signers",
+    ):  # which have rules of their own
         may.pop(name, None)
     return st.fixed_dictionaries(must, optional=may)
 
