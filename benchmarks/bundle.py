@@ -11,6 +11,7 @@ import io
 import os
 import resource
 import secrets
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,10 +25,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from benchmarks.common import MIB, Report, seconds
 from compox_core.bundle.container import BlobSource, open_bundle, write_bundle
 from compox_core.bundle.keys import BundleKey
+from compox_core.engine import Engine
 
 GIB = 1 << 30
 BLOBS = 8
 ZEROS = bytes(MIB)
+RUNNER = "from compox_core.runners import BaseRunner\n\n\nclass Runner(BaseRunner):\n    pass\n"
+PYPROJECT = '[project]\nname = "heavy"\nversion = "1.0"\n\n[tool.compox]\ntags = []\ndescription = "Weights."\n'
 
 
 class Subject:
@@ -107,14 +111,49 @@ class Subject:
                         sink.write(part)
 
 
+class Shipment:
+    """The same contents as weights of an algorithm in one store, which are built into a bundle there and imported into
+    another store."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.bundle = subject.folder / "shipped"
+        self.key = subject.key
+        self.target = subject.folder / "elsewhere"
+        package = subject.folder / "package"
+        package.mkdir()
+        (package / "Runner.py").write_text(RUNNER, encoding="utf-8")
+        (package / "pyproject.toml").write_text(PYPROJECT, encoding="utf-8")
+        for path, _ in subject.sources:
+            (package / f"{path.name}.bin").hardlink_to(path)
+        self.engine = Engine(subject.folder / "store", executor="inline").open()
+        self.engine.deploy(package)
+
+    def build(self) -> None:
+        """Build the bundle."""
+        self.engine.bundles.build(self.bundle, key=self.key, replace=True)
+
+    def bring(self) -> None:
+        """Import it."""
+        with Engine(self.target, executor="inline") as engine:
+            report = engine.bundles.import_(self.bundle, key=self.key)
+        assert report.stored_bytes
+
+    def reset(self) -> None:
+        """Have the other store empty again."""
+        shutil.rmtree(self.target, ignore_errors=True)
+
+
 def measure_speed(report: Report, folder: Path, size: int, times: int) -> None:
     """Compare in turns, so that a noisy moment falls on all."""
     subject = Subject(folder, size)
+    shipment = Shipment(subject)
     actions: list[Callable[[], None]] = [
         subject.build,
         subject.plain_build,
         subject.read,
         subject.plain_read,
+        shipment.build,
+        shipment.bring,
         subject.encrypt,
         subject.copy,
     ]
@@ -122,19 +161,26 @@ def measure_speed(report: Report, folder: Path, size: int, times: int) -> None:
     for _ in range(times):
         for action, found in zip(actions, taken, strict=True):
             subject.target.unlink(missing_ok=True)
+            shipment.reset()
             found.append(seconds(action))
+    shipment.engine.close()
     speeds = [size / MIB / statistics.median(found) for found in taken]
-    what = f"{size // MIB} MiB in {BLOBS} blobs"
-    for name, ours, plain in (("build", *speeds[:2]), ("read", *speeds[2:4])):
+    building, reading = speeds[1], speeds[3]
+    for name, ours, plain in (
+        ("build a bundle, file to file", speeds[0], building),
+        ("read a bundle, file to file", speeds[2], reading),
+        ("build a bundle of a store", speeds[4], building),
+        ("import it into a store", speeds[5], reading),
+    ):
         report.add(
-            f"{name} a bundle, {what}, file to file",
+            f"{name}, {size // MIB} MiB in {BLOBS} blobs",
             f"{ours:.0f} MiB/s",
             baseline=f"one plain loop {plain:.0f} MiB/s",
             ratio=f"{ours / plain:.2f}",
             target="≥ 1.00",
             met=ours >= plain,
         )
-        for other, speed in (("AES-256-GCM alone", speeds[4]), ("a copy", speeds[5])):
+        for other, speed in (("AES-256-GCM alone", speeds[6]), ("a copy", speeds[7])):
             report.add("", "", baseline=f"{other} {speed:.0f} MiB/s", ratio=f"{ours / speed:.2f}")
 
 

@@ -21,6 +21,7 @@ from compox_core.records import (
     JobKind,
     TaskRecord,
     TaskStatus,
+    TrainingRecord,
 )
 from compox_core.storage import EmergencyRecords, initialise, open_store, store_identity
 from compox_core.tasks import EndNote, Holder, Presence, TaskStore, TaskStores
@@ -38,6 +39,8 @@ def new_record(kind: JobKind) -> TaskRecord:
         return ExecutionRecord(execution_id=task_id, algorithm_id="a", input_dataset_ids=[], time_submitted=NOW)
     if kind is JobKind.BENCHMARK:
         return BenchmarkRecord(benchmark_id=task_id, algorithm_id="a", time_submitted=NOW)
+    if kind is JobKind.TRAINING:
+        return TrainingRecord(training_id=task_id, algorithm_id="a", training_data=[], time_submitted=NOW)
     return DeployRecord(deploy_id=task_id, path="x.zip", package_key="k", time_submitted=NOW)
 
 
