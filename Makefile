@@ -29,7 +29,7 @@ demo-train: $(VENV)/.train-stamp
 	$(BIN)/python demo/train.py
 
 test: $(VENV)/.test-stamp
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: lint docs
 
