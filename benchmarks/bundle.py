@@ -54,6 +54,16 @@ class Subject:
         self.bundle = folder / "bundle"
         self.plain = folder / "plain"
         self.target = folder / "target"
+        self.unpacked = folder / "unpacked"
+
+    def reset(self) -> None:
+        """Remove what was read. Memory that a system gives anew costs several times what it gives again costs."""
+        self.target.unlink(missing_ok=True)
+        shutil.rmtree(self.unpacked, ignore_errors=True)
+        with self.target.open("wb", buffering=0) as file:  # so that each begins with as much memory just given back
+            for _ in range(self.size * 5 // 4 // MIB):
+                file.write(ZEROS)
+        self.target.unlink()
 
     def build(self) -> None:
         """Write the bundle."""
@@ -83,12 +93,20 @@ class Subject:
                 assert digest.hexdigest() == sha256
 
     def plain_read(self) -> None:
-        """Read, decrypt, hash and write, one after the other."""
+        """Read, decrypt, hash and write into one file, which is written over, one after the other."""
+        self._plain_read(lambda path: self.target)
+
+    def plain_unpack(self) -> None:
+        """Do what `plain_read` does, with a new file for each blob."""
+        self.unpacked.mkdir()
+        self._plain_read(lambda path: self.unpacked / path.name)
+
+    def _plain_read(self, target_of: Callable[[Path], Path]) -> None:
         cipher, number = AESGCM(self.key.raw), 0
         with self.plain.open("rb", buffering=0) as source:
             for path, sha256 in self.sources:
                 digest = hashlib.sha256()
-                with self.target.open("wb", buffering=0) as sink:
+                with target_of(path).open("wb", buffering=0) as sink:
                     for _ in range(path.stat().st_size // MIB):
                         part = cipher.decrypt(number.to_bytes(12, "big"), source.read(MIB + 16), None)
                         digest.update(part)
@@ -130,7 +148,7 @@ class Shipment:
 
     def build(self) -> None:
         """Build the bundle."""
-        self.engine.bundles.build(self.bundle, key=self.key, replace=True)
+        self.engine.bundles.build(self.bundle, key=self.key)
 
     def bring(self) -> None:
         """Import it."""
@@ -138,9 +156,11 @@ class Shipment:
             report = engine.bundles.import_(self.bundle, key=self.key)
         assert report.stored_bytes
 
-    def reset(self) -> None:
-        """Have the other store empty again."""
+    def reset(self, action: Callable[[], None]) -> None:
+        """Have the other store empty again, and before it is built no bundle."""
         shutil.rmtree(self.target, ignore_errors=True)
+        if action == self.build:
+            self.bundle.unlink(missing_ok=True)
 
 
 def measure_speed(report: Report, folder: Path, size: int, times: int) -> None:
@@ -154,23 +174,25 @@ def measure_speed(report: Report, folder: Path, size: int, times: int) -> None:
         subject.plain_read,
         shipment.build,
         shipment.bring,
+        subject.plain_unpack,
         subject.encrypt,
         subject.copy,
     ]
     taken: list[list[float]] = [[] for _ in actions]
-    for _ in range(times):
+    for _ in range(times + 1):
         for action, found in zip(actions, taken, strict=True):
-            subject.target.unlink(missing_ok=True)
-            shipment.reset()
+            subject.reset()
+            shipment.reset(action)
             found.append(seconds(action))
     shipment.engine.close()
-    speeds = [size / MIB / statistics.median(found) for found in taken]
-    building, reading = speeds[1], speeds[3]
+    # The first round has the system find memory for its cache.
+    speeds = [size / MIB / statistics.median(found[1:]) for found in taken]
+    building, reading, unpacking = speeds[1], speeds[3], speeds[6]
     for name, ours, plain in (
         ("build a bundle, file to file", speeds[0], building),
         ("read a bundle, file to file", speeds[2], reading),
         ("build a bundle of a store", speeds[4], building),
-        ("import it into a store", speeds[5], reading),
+        ("import it into a store", speeds[5], unpacking),
     ):
         report.add(
             f"{name}, {size // MIB} MiB in {BLOBS} blobs",
@@ -180,7 +202,7 @@ def measure_speed(report: Report, folder: Path, size: int, times: int) -> None:
             target="≥ 1.00",
             met=ours >= plain,
         )
-        for other, speed in (("AES-256-GCM alone", speeds[6]), ("a copy", speeds[7])):
+        for other, speed in (("AES-256-GCM alone", speeds[7]), ("a copy", speeds[8])):
             report.add("", "", baseline=f"{other} {speed:.0f} MiB/s", ratio=f"{ours / speed:.2f}")
 
 
@@ -250,7 +272,7 @@ def main() -> int:
     report = Report("Bundles")
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
-        measure_speed(report, folder, 256 * MIB if options.quick else GIB, 3 if options.quick else 7)
+        measure_speed(report, folder, 256 * MIB if options.quick else GIB, 3 if options.quick else 5)
         measure_memory(report, folder, GIB // 4 if options.quick else GIB, GIB if options.quick else 4 * GIB)
     return 0 if report.show() else 1
 

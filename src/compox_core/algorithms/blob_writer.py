@@ -79,10 +79,11 @@ class BlobWriter:
             return plain
         return self._elsewhere(collection, sha256, size)
 
-    def put_stream(self, collection: str, sha256: str, size: int, stream: BinaryIO) -> Blob:
+    def put_stream(self, collection: str, sha256: str, size: int, stream: BinaryIO, *, compared: bool = False) -> Blob:
         """Make sure that the content of `stream` is in the store, as `put` does, and return the blob that holds it.
 
         The stream is read to its end, straight into the store, where the blob appears when all of it has come.
+        `compared` says that the stream compares itself with `sha256`, and raises before its end where it is another.
 
         Raises:
             InvalidInputError: `content_changed` where it is not what `sha256` and `size` say, and what the stream
@@ -93,7 +94,8 @@ class BlobWriter:
         taken = plain in self._tombstones or self._store.exists(*plain)
         blob = Blob(collection, f"{sha256}.{secrets.token_hex(8)}") if taken else plain
         try:
-            self._write(blob, size, _pieces(stream), partial(_other_stream, sha256, size))
+            other = partial(_other_stream, sha256, size)
+            self._write(blob, size, _pieces(stream), other, compared=compared)
         except ConflictError:  # another writer was faster, with the same content
             if not self._is_whole(blob, size):
                 raise
@@ -134,16 +136,23 @@ class BlobWriter:
             self._write(blob, None, _chunks(source, path), lambda: _changed(path, why))
 
     def _write(
-        self, blob: Blob, size: int | None, chunks: Iterable[bytes], changed: Callable[[], InvalidInputError]
+        self,
+        blob: Blob,
+        size: int | None,
+        chunks: Iterable[bytes | memoryview],
+        changed: Callable[[], InvalidInputError],
+        *,
+        compared: bool = False,
     ) -> None:
         digest, written = hashlib.sha256(), 0
         with self._store.write(*blob, exclusive=True) as target:
             for chunk in chunks:
-                digest.update(chunk)
+                if not compared:
+                    digest.update(chunk)
                 target.write(chunk)
                 written += len(chunk)
                 self._passed(len(chunk))
-            if digest.hexdigest() != blob.sha256 or size not in (None, written):
+            if not (compared or digest.hexdigest() == blob.sha256) or size not in (None, written):
                 raise changed()
         self.stored.add(blob)
 
@@ -172,7 +181,10 @@ def _other_stream(sha256: str, size: int) -> InvalidInputError:
     )
 
 
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+def _pieces(stream: BinaryIO) -> Iterator[bytes | memoryview]:
+    whole = getattr(stream, "pieces", None)  # of a stream that has its content in pieces, and need not join them
+    if whole is not None:
+        yield from whole()
     while chunk := stream.read(_CHUNK):
         yield chunk
 

@@ -19,6 +19,7 @@ from compox_core.algorithms.minors import is_identical
 from compox_core.algorithms.removal import discard
 from compox_core.algorithms.shelves import Shelf
 from compox_core.bundle.checking import parents_first
+from compox_core.bundle.container import BlobStream
 from compox_core.bundle.plan import AlgorithmPlan, ImportPlan, ImportReport
 from compox_core.bundle.planning import flags_here, is_same_checkpoint, needed
 from compox_core.bundle.snapshot import BundledAlgorithm, BundleSource, Content
@@ -114,7 +115,8 @@ class _Import:
         for content, stream in self._source.contents(wanted) if wanted else ():
             if missing.pop((content.collection, content.sha256), None) is None:
                 continue
-            self._keys[content.collection, content.sha256] = writer.put_stream(*content, stream).key
+            compared = isinstance(stream, BlobStream)  # which gives its last piece when it has the SHA-256
+            self._keys[content.collection, content.sha256] = writer.put_stream(*content, stream, compared=compared).key
             self._bytes += content.size
         if missing:
             raise _not_there(list(missing.values()))
