@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from compox_cli import describe, describe_training
-from compox_cli.asking import be_sure
-from compox_cli.group import FAILED, Reporting, fail
+from compox_cli import describe_training
+from compox_cli.group import Reporting
 from compox_cli.options import place_options, reporting_options
 from compox_cli.place import Place
+from compox_cli.removing import remove_each
 from compox_cli.screen import Screen
-from compox_core.errors import CompoxError
 
 if TYPE_CHECKING:
     from compox_core.engine import Engine
@@ -75,22 +74,8 @@ def remove(reporting: Reporting, checkpoint_ids: tuple[str, ...], yes: bool, pla
 
     Where one cannot be removed the others still are, and the exit code is 1.
     """
-    removed, failed = [], []
     with place.engine(executor="inline") as engine:
-        if not yes:
-            be_sure(f"Remove {describe.count(len(checkpoint_ids), 'checkpoint')}?", screen)
-        for checkpoint_id in dict.fromkeys(checkpoint_ids):
-            try:
-                engine.checkpoints.delete(checkpoint_id)
-            except CompoxError as error:
-                failed.append({"checkpoint_id": checkpoint_id, **fail(reporting, error)})
-            else:
-                removed.append(checkpoint_id)
-    if screen.as_json:
-        screen.answer({"removed": removed, "failed": failed})
-    elif removed:
-        screen.line(f"Removed {describe.count(len(removed), 'checkpoint')}.")
-    return FAILED if failed else 0
+        return remove_each(checkpoint_ids, "checkpoint", engine.checkpoints.delete, reporting, screen, yes=yes)
 
 
 def _names(engine: Engine) -> dict[str, str]:

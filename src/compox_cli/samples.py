@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from compox_cli import describe, describe_training
-from compox_cli.asking import be_sure
-from compox_cli.group import FAILED, Reporting, fail
+from compox_cli.group import Reporting
 from compox_cli.options import place_options, reporting_options
 from compox_cli.place import Place
+from compox_cli.removing import remove_each
 from compox_cli.screen import Screen
-from compox_core.errors import CompoxError
 
 NEXT_GROUP = "+"
 AS_MASK = ":mask"
@@ -136,19 +135,5 @@ def remove(reporting: Reporting, sample_ids: tuple[str, ...], yes: bool, place: 
 
     Where one cannot be removed the others still are, and the exit code is 1.
     """
-    removed, failed = [], []
     with place.engine(executor="inline") as engine:
-        if not yes:
-            be_sure(f"Remove {describe.count(len(sample_ids), 'sample')}?", screen)
-        for sample_id in dict.fromkeys(sample_ids):
-            try:
-                engine.samples.delete(sample_id)
-            except CompoxError as error:
-                failed.append({"sample_id": sample_id, **fail(reporting, error)})
-            else:
-                removed.append(sample_id)
-    if screen.as_json:
-        screen.answer({"removed": removed, "failed": failed})
-    elif removed:
-        screen.line(f"Removed {describe.count(len(removed), 'sample')}.")
-    return FAILED if failed else 0
+        return remove_each(sample_ids, "sample", engine.samples.delete, reporting, screen, yes=yes)

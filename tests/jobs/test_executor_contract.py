@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,48 +14,23 @@ from compox_core.settings import load_settings
 from compox_core.tasks import LiveTask
 from tests.contracts.executor import IMAGE, ExecutorContract, until
 from tests.engine.authors import image_runner, write_algorithm
+from tests.jobs.here import Here, opened
 
 
-def opened(executor: str, tmp_path: Path) -> Engine:
-    """Open an engine with one worker and a short ladder."""
-    rungs = {"flag_seconds": 0.3, "exception_seconds": 5, "terminate_seconds": 2, "kill_seconds": 10}
-    settings = {
-        "storage": {"backend_settings": {"path": str(tmp_path / "store")}},
-        "inference": {"backend_settings": {"executor": executor}, "stop": rungs},
-    }
-    return Engine(load_settings(settings))
-
-
-class Here(ExecutorContract):
-    """One executor by its name."""
-
-    name: str
-
-    @pytest.fixture(autouse=True)
-    def module_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COMPOX_MODULE_CACHE", str(tmp_path / "modules"))
-
-    @pytest.fixture
-    def engine(self, tmp_path: Path) -> Iterator[Engine]:
-        engine = opened(self.name, tmp_path)
-        yield engine
-        engine.close(wait=False)
-
-
-class TestInline(Here):
+class TestInline(Here, ExecutorContract):
     """In the thread that submits."""
 
     name = "inline"
     blocks = True
 
 
-class TestThreads(Here):
+class TestThreads(Here, ExecutorContract):
     """In threads of this process."""
 
     name = "threads"
 
 
-class TestProcesses(Here):
+class TestProcesses(Here, ExecutorContract):
     """In worker processes."""
 
     name = "processes"

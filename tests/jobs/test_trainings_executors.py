@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
-from compox_core.engine import Engine
 from tests.contracts.trainings import TrainingContract
-from tests.jobs.test_executor_contract import opened
+from tests.jobs.here import Here
 
 
-class Here(TrainingContract):
-    """One executor by its name."""
-
-    name: str
-
-    @pytest.fixture(autouse=True)
-    def module_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("COMPOX_MODULE_CACHE", str(tmp_path / "modules"))
-
-    @pytest.fixture
-    def engine(self, tmp_path: Path) -> Iterator[Engine]:
-        engine = opened(self.name, tmp_path)
-        yield engine
-        engine.close(wait=False)
-
-
-class TestInline(Here):
+class TestInline(Here, TrainingContract):
     """In the thread that submits."""
 
     name = "inline"
     blocks = True
 
 
-class TestThreads(Here):
+class TestThreads(Here, TrainingContract):
     """In threads of this process."""
 
     name = "threads"
 
 
-class TestProcesses(Here):
+class TestProcesses(Here, TrainingContract):
     """In worker processes."""
 
     name = "processes"

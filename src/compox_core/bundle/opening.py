@@ -83,27 +83,36 @@ def inspect_bundle(
 
     Raises as `open_bundle`.
     """
-    found, unlocks = Path(path).expanduser(), list(unlocks)
+    unlocks = list(unlocks)
+    if not unlocks:
+        info = _outline(path)
+        return _with_clear_manifest(Path(path).expanduser(), info) if info.version == 1 else info
+    with open_bundle(path, unlocks, trusted_signers=trusted_signers) as bundle:
+        return info_of(path, bundle)
+
+
+def info_of(path: Path | str, bundle: V1Source | V2Source) -> BundleInfo:
+    """Return what can be told of a bundle that was opened."""
+    signer = bundle.signer if isinstance(bundle, V2Source) else None
+    return _outline(path).model_copy(
+        update={
+            "authentic": True,
+            "created": bundle.snapshot.created,
+            "made_by": bundle.snapshot.made_by,
+            "names": sorted({each.name for each in bundle.snapshot.algorithms}),
+            "signer": None if signer is None else signer.text(),
+            "snapshot": bundle.snapshot,
+        }
+    )
+
+
+def _outline(path: Path | str) -> BundleInfo:
+    found = Path(path).expanduser()
     version = bundle_version(found)
     if version == 1:
-        info = BundleInfo(version=1, size=found.stat().st_size, opened_by=["key"])
-    else:
-        said = outline(found)
-        info = BundleInfo(version=version, size=said.size, opened_by=list(said.slots), chunk_bytes=said.chunk_bytes)
-    if not unlocks:
-        return _with_clear_manifest(found, info) if version == 1 else info
-    with open_bundle(found, unlocks, trusted_signers=trusted_signers) as bundle:
-        signer = bundle.signer if isinstance(bundle, V2Source) else None
-        return info.model_copy(
-            update={
-                "authentic": True,
-                "created": bundle.snapshot.created,
-                "made_by": bundle.snapshot.made_by,
-                "names": sorted({each.name for each in bundle.snapshot.algorithms}),
-                "signer": None if signer is None else signer.text(),
-                "snapshot": bundle.snapshot,
-            }
-        )
+        return BundleInfo(version=1, size=found.stat().st_size, opened_by=["key"])
+    said = outline(found)
+    return BundleInfo(version=version, size=said.size, opened_by=list(said.slots), chunk_bytes=said.chunk_bytes)
 
 
 def _with_clear_manifest(path: Path, info: BundleInfo) -> BundleInfo:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from compox_core.engine.handle import Progress, failure, misfit, waited
+from compox_core.engine.following import Progress, failure, misfit, waited
 from compox_core.engine.tasks import Tasks
 from compox_core.errors import CompoxError
 from compox_core.identity import new_id

@@ -23,13 +23,12 @@ from compox_core.bundle.keys import (
     parse_lock,
     parse_unlock,
 )
-from compox_core.bundle.new_file import new_file
-from compox_core.bundle.opening import BundleInfo, inspect_bundle, open_bundle
+from compox_core.bundle.opening import BundleInfo, info_of, inspect_bundle, open_bundle
 from compox_core.bundle.plan import ImportPlan, ImportReport
 from compox_core.bundle.planning import plan_import
 from compox_core.bundle.snapshot import Snapshot
 from compox_core.bundle.v1.reader import V1Source
-from compox_core.bundle.v1.writer import write_v1
+from compox_core.bundle.v1.writer import create_v1
 from compox_core.bundle.v2 import V2Source, write_v2
 from compox_core.errors import InvalidInputError
 from compox_core.storage.objects import ObjectStore
@@ -145,10 +144,9 @@ class Bundles:
         progress: Progress | None = None,
     ) -> BundleInfo:
         """Read all of a bundle and use nothing; return what can be told of it. Raises as `import_`."""
-        info = self.inspect(path, key=key, trusted_signers=trusted_signers)
         with self._opened(path, key, trusted_signers) as bundle:
             bundle.verify(progress)
-        return info
+            return info_of(path, bundle)
 
     def plan(
         self,
@@ -228,8 +226,7 @@ def _write_v1(
             "in format 2.",
             code="invalid_bundle_key",
         )
-    with new_file(path, sum(each.size for each in found.snapshot.contents()), replace=replace) as sink:
-        write_v1(sink, found.snapshot, found.open, key, progress=progress)
+    create_v1(path, found.snapshot, found.open, key, progress=progress, replace=replace)
 
 
 def _several(key: Given | Sequence[Given] | None) -> list[Given]:

@@ -16,7 +16,8 @@ from compox_core.algorithms.packing import open_package
 from compox_core.data import ImageSchema, SegmentationSchema, montage, read_hdf5, read_images
 from compox_core.data.png import encode_png
 from compox_core.engine.arranging import HDF5_SUFFIXES
-from compox_core.engine.handle import Progress, Result, TaskHandle
+from compox_core.engine.following import Progress
+from compox_core.engine.handle import Result, TaskHandle
 from compox_core.engine.progress import bar
 from compox_core.engine.saving import Target, picture
 from compox_core.engine.training_handle import TrainingHandle

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compox_core.engine.debug import debug_output, followed, told, undeployed
-from compox_core.engine.handle import Progress
+from compox_core.engine.following import Progress
 from compox_core.engine.history import MetricHistory
 from compox_core.engine.sample_files import Group
 from compox_core.engine.undeployed import UndeployedEngine

@@ -19,7 +19,8 @@ from compox_core.engine.bundles import Bundles
 from compox_core.engine.checkpoints import Checkpoints
 from compox_core.engine.deploys import Deploys
 from compox_core.engine.executions import Executions
-from compox_core.engine.handle import Progress, Result
+from compox_core.engine.following import Progress
+from compox_core.engine.handle import Result
 from compox_core.engine.host import Host
 from compox_core.engine.inbox import Inbox
 from compox_core.engine.links import Links

@@ -11,8 +11,10 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from compox_core.engine.arranging import arrange_inputs
-from compox_core.engine.handle import Progress, Result, TaskHandle, misfit
+from compox_core.engine.following import Progress, misfit
+from compox_core.engine.handle import Result, TaskHandle
 from compox_core.engine.history import MetricHistory
+from compox_core.engine.job_handle import HostedJobs
 from compox_core.engine.storing import storing
 from compox_core.engine.training_handle import TrainingHandle
 from compox_core.errors import CompoxError
@@ -44,22 +46,9 @@ class HostedAlgorithms(Protocol):
     def get(self, name: str, major: str | int | None = None) -> AlgorithmRecord: ...
 
 
-class HostedExecutions(Protocol):
-    """Runs."""
-
-    def get(self, execution_id: str) -> ExecutionRecord: ...
-    def log(self, execution_id: str) -> str: ...
-    def stop(self, execution_id: str) -> None: ...
-    def wait(self, execution_id: str, timeout: float | None = None) -> ExecutionRecord: ...
-
-
-class HostedTrainings(Protocol):
+class HostedTrainings(HostedJobs[TrainingRecord], Protocol):
     """Trainings."""
 
-    def get(self, training_id: str) -> TrainingRecord: ...
-    def log(self, training_id: str) -> str: ...
-    def stop(self, training_id: str) -> None: ...
-    def wait(self, training_id: str, timeout: float | None = None) -> TrainingRecord: ...
     def metrics(self, training_id: str) -> MetricHistory: ...
 
 
@@ -84,7 +73,7 @@ class Host(ABC):
 
     @property
     @abstractmethod
-    def executions(self) -> HostedExecutions:
+    def executions(self) -> HostedJobs[ExecutionRecord]:
         """The runs."""
 
     @property

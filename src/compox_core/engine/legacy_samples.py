@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from compox_core.engine.handle import misfit
+from compox_core.engine.following import misfit
 from compox_core.engine.legacy_handler import InMemoryConnection
 from compox_core.errors import InvalidInputError, NotFoundError
 from compox_core.identity import new_id, utc_now

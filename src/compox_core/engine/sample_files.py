@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from compox_core.engine.arranging import StoredFile, arrange_inputs
-from compox_core.engine.handle import misfit
+from compox_core.engine.following import misfit
 from compox_core.engine.storing import Shelf, storing
 from compox_core.errors import DataError
 from compox_core.records import SampleRequest

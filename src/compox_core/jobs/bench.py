@@ -30,13 +30,17 @@ class Workbench:
     files: FileStore
     registry: Registry
     sessions: SessionStore | None
-    checkpoints: CheckpointStore
     samples: SampleStore
     runners: RunnerCache
     devices: DeviceProbe
     load_class: Callable[[AlgorithmVersion], type[BaseRunner]]
     settings: Settings
     device: str | None = None
+
+    @property
+    def checkpoints(self) -> CheckpointStore:
+        """The checkpoints of the registry's algorithms."""
+        return self.registry.checkpoints
 
 
 def make_bench(
@@ -59,7 +63,6 @@ def make_bench(
         sessions=None
         if remote  # the next task of a session may go to another machine
         else SessionStore(limits.max_sessions, limits.max_items, limits.max_memory_mb, limits.expire_hours),
-        checkpoints=CheckpointStore(store),
         samples=SampleStore(store, files),
         runners=RunnerCache(inference.algorithm_cache_maxsize),
         devices=DeviceProbe(visible=inference.cuda_visible_devices),
